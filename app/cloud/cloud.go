@@ -1,0 +1,412 @@
+// Package cloud is the vocabulary of PiCloud: typed ids, apps, scripts, routes, triggers,
+// events, invocations, results, principals and errors. It does no I/O.
+package cloud
+
+import "encoding/json"
+
+// App is a tenant: it owns scripts, routes, data and triggers.
+type App struct {
+	ID                    AppID  `json:"id"`
+	Slug                  string `json:"slug"` // [a-z0-9-]{2,40}
+	Name                  string `json:"name"`
+	Description           string `json:"description"`
+	CreatedAt             Time   `json:"created_at"`
+	UpdatedAt             Time   `json:"updated_at"`
+	UnresolvedDeadLetters int    `json:"unresolved_dead_letters"`
+}
+
+// Domain is a host that an app has claimed; a host belongs to one app.
+type Domain struct {
+	ID        DomainID `json:"id"`
+	AppID     AppID    `json:"app_id"`
+	Host      string   `json:"host"` // lower-case; "*.example.org" for a wildcard
+	Kind      string   `json:"kind"` // exact | wildcard
+	CreatedAt Time     `json:"created_at"`
+}
+
+// Engines that a script may name.
+const (
+	EngineQuickJS = "quickjs"
+	EngineOtto    = "otto"
+)
+
+// Isolation of a script's executions from each other.
+const (
+	IsolationWarm  = "warm"  // contexts are reused, module state may survive
+	IsolationFresh = "fresh" // every execution has a context of its own
+)
+
+// Limits bound one execution. Zero means the instance's default; a script may ask for
+// less than the instance's ceiling, never for more.
+type Limits struct {
+	Operations  int64 `json:"operations,omitzero"`   // engine operations; what one is differs by engine
+	MemoryBytes int64 `json:"memory_bytes,omitzero"` // heap of the engine; otto can't enforce it
+	StackBytes  int64 `json:"stack_bytes,omitzero"`
+	OutputBytes int64 `json:"output_bytes,omitzero"` // size of the answer
+	LogBytes    int64 `json:"log_bytes,omitzero"`
+	LogLines    int64 `json:"log_lines,omitzero"`
+	Writes      int64 `json:"writes,omitzero"`      // per commit
+	WriteBytes  int64 `json:"write_bytes,omitzero"` // per commit
+}
+
+// Script is a user function.
+type Script struct {
+	ID             ScriptID `json:"id"`
+	AppID          AppID    `json:"app_id"`
+	Name           string   `json:"name"`
+	Description    string   `json:"description"`
+	Source         string   `json:"source"`
+	Engine         string   `json:"engine"`
+	Isolation      string   `json:"isolation"`
+	TimeoutSeconds int      `json:"timeout_seconds"` // wall clock, 1-300
+	Limits         Limits   `json:"limits"`
+	Version        int      `json:"version"` // counts saves, from 1
+	CreatedAt      Time     `json:"created_at"`
+	UpdatedAt      Time     `json:"updated_at"`
+
+	AppSlug string `json:"-"` // for ctx.app
+}
+
+// Dispatch modes of routes and triggers.
+const (
+	DispatchSync  = "sync"
+	DispatchAsync = "async"
+)
+
+// Route sends requests for host + path + method to a script.
+type Route struct {
+	ID            RouteID  `json:"id"`
+	AppID         AppID    `json:"app_id"`
+	ScriptID      ScriptID `json:"script_id"`
+	HostKind      string   `json:"host_kind"` // any | exact | wildcard
+	Host          string   `json:"host,omitzero"`
+	HostParamName string   `json:"host_param_name,omitzero"`
+	PathKind      string   `json:"path_kind"` // exact | param | prefix
+	Path          string   `json:"path"`
+	Method        string   `json:"method,omitzero"` // upper-case; "" is any
+	DispatchMode  string   `json:"dispatch_mode"`
+	CreatedAt     Time     `json:"created_at"`
+}
+
+// Sources of events.
+const (
+	SourceHTTP       = "http"
+	SourceKV         = "kv"
+	SourceDeadLetter = "dead_letter"
+)
+
+// Event is something that happened, on its way to the triggers that match it.
+type Event struct {
+	Source  string          // SourceKV, …
+	Op      string          // insert, update, delete, …; the method for http
+	Match   string          // what filters look at: the collection of a kv event
+	Payload json.RawMessage // the whole ctx.event
+}
+
+// Origin is the execution (or the person) that an event comes from.
+type Origin struct {
+	App       AppID
+	Execution ExecutionID // zero when a person did it through the API
+	Root      ExecutionID // the first execution of the chain; zero starts a new chain
+	Depth     int         // of Execution; the event's executions run one deeper
+	Principal UserID      // who caused it, for forensics; zero for the public
+}
+
+// Request is the HTTP request a script answers, as ctx.request.
+type Request struct {
+	Method        string            `json:"method"`
+	Host          string            `json:"host"`
+	Path          string            `json:"path"`
+	Params        map[string]string `json:"params"`
+	Query         map[string]any    `json:"query"`   // string, or list of strings when repeated
+	Headers       map[string]string `json:"headers"` // names in lower case, repeated ones joined with ", "
+	Body          json.RawMessage   `json:"body"`    // null when empty
+	RawBody       string            `json:"rawBody"` // as received when it is text, base64 when is_base64
+	IsBase64      bool              `json:"is_base64,omitzero"`
+	Rest          string            `json:"rest"` // what a prefix route left over, without the leading slash
+	RemoteAddress string            `json:"remoteAddress"`
+}
+
+// Invocation is one run of one script, whatever caused it.
+type Invocation struct {
+	ID        ExecutionID
+	Root      ExecutionID // equals ID for a root execution
+	Parent    ExecutionID // the execution whose effect caused this one; zero for a root
+	Depth     int
+	Attempt   int // from 1
+	App       AppID
+	Script    ScriptID
+	Source    string          // SourceHTTP, …
+	Op        string          // of the event; the method for http
+	Trigger   TriggerID       // zero for http
+	Route     RouteID         // zero unless a route matched
+	Row       RowID           // the outbox row; zero for a sync call that is kept in memory
+	Key       string          // the idempotency key: the same for every attempt of one event
+	Principal *Principal      // nil for the public
+	Request   *Request        // for http
+	Event     json.RawMessage // ctx.event; nil for http
+	Handler   bool            // of a dead letter: one attempt, never dead-lettered
+}
+
+// Status of an execution, as the API names it.
+type Status string
+
+const (
+	StatusQueued   Status = "queued"
+	StatusRunning  Status = "running"
+	StatusSuccess  Status = "success"
+	StatusError    Status = "error"
+	StatusTimeout  Status = "timeout"
+	StatusBudget   Status = "budget"
+	StatusConflict Status = "conflict"
+	StatusDead     Status = "dead"
+)
+
+// StatusOf is the status of an execution that ended with err.
+func StatusOf(err error) Status {
+	switch KindOf(err) {
+	case "":
+		return StatusSuccess
+	case Timeout:
+		return StatusTimeout
+	case BudgetExceeded:
+		return StatusBudget
+	case Conflict:
+		return StatusConflict
+	}
+	return StatusError
+}
+
+// Result is what an execution answered.
+type Result struct {
+	StatusCode int               // HTTP status; on failure that of the error's kind
+	Header     map[string]string // names in lower case
+	Body       []byte
+
+	// Err is why the execution failed; nil when it succeeded and when the script answered
+	// by HttpError, which counts as handled.
+	Err error
+	// Trace is the failure as its author sees it: message and stack with positions. It is
+	// kept in the execution log and in dead letters, and never answered to the caller.
+	Trace *Trace
+	// Discard is set when nothing may be committed although Err is nil (HttpError).
+	Discard bool
+	// Reruns counts how often conflicts made the execution start again.
+	Reruns int
+
+	ScriptVersion int
+	Logs          []LogLine
+	Started       Time
+	DurationMS    float64
+}
+
+// Trace is a script's failure with its position.
+type Trace struct {
+	Message string `json:"message"`
+	Stack   string `json:"stack"`
+	File    string `json:"file,omitzero"`
+	Line    int    `json:"line,omitzero"`   // from 1
+	Column  int    `json:"column,omitzero"` // from 1
+}
+
+// LogLine is one line a script logged.
+type LogLine struct {
+	At      Time            `json:"at"`
+	Level   string          `json:"level"` // debug | info | warn | error
+	Message string          `json:"message"`
+	Fields  json.RawMessage `json:"fields,omitzero"`
+}
+
+// Execution is the record of one run, as the API shows it.
+type Execution struct {
+	ID              ExecutionID     `json:"id"`
+	AppID           AppID           `json:"app_id"`
+	ScriptID        ScriptID        `json:"script_id"`
+	ScriptVersion   int             `json:"script_version"`
+	Source          string          `json:"source"`
+	Op              string          `json:"op"`
+	TriggerID       TriggerID       `json:"trigger_id"`
+	RootExecutionID ExecutionID     `json:"root_execution_id"`
+	ParentID        ExecutionID     `json:"parent_execution_id"`
+	EventID         RowID           `json:"event_id"` // of the outbox row it ran for; null for a sync call
+	Depth           int             `json:"depth"`
+	Attempt         int             `json:"attempt"`
+	Status          Status          `json:"status"`
+	StatusCode      int             `json:"status_code"`
+	Reruns          int             `json:"reruns"`
+	DurationMS      float64         `json:"duration_ms"`
+	StartedAt       Time            `json:"started_at"`
+	FinishedAt      Time            `json:"finished_at"`
+	NextAttemptAt   Time            `json:"next_attempt_at,omitzero"` // of a row that waits for a retry
+	DeadLetterID    DeadLetterID    `json:"dead_letter_id,omitzero"`
+	Logs            []LogLine       `json:"logs"`
+	Error           *Trace          `json:"error"`
+	Request         json.RawMessage `json:"request"` // for http: method, path, query, and the headers that hold no secrets
+	ResponseSummary string          `json:"response_summary"`
+}
+
+// Trigger fires a script for events that match its filter. Which filter columns are used
+// depends on Kind.
+type Trigger struct {
+	ID                    TriggerID `json:"id"`
+	AppID                 AppID     `json:"app_id"`
+	ScriptID              ScriptID  `json:"script_id"`
+	Kind                  string    `json:"kind"` // SourceKV, SourceDeadLetter, …
+	Enabled               bool      `json:"enabled"`
+	DispatchMode          string    `json:"dispatch_mode"`
+	RetryMaxAttempts      int       `json:"retry_max_attempts"`
+	RetryBackoff          string    `json:"retry_backoff"` // exponential | linear | constant
+	RetryBaseMS           int       `json:"retry_base_ms"`
+	RegisteredByPrincipal UserID    `json:"registered_by_principal"`
+	CreatedAt             Time      `json:"created_at"`
+	UpdatedAt             Time      `json:"updated_at"`
+
+	KV         *KVFilter         `json:"-"`
+	DeadLetter *DeadLetterFilter `json:"-"`
+}
+
+// KVFilter selects kv events.
+type KVFilter struct {
+	CollectionGlob string   `json:"collection_glob"` // "*", "prefix*" or exact
+	Ops            []string `json:"ops"`             // insert, update, delete; empty is any
+}
+
+// DeadLetterFilter selects dead letters; a zero field selects all.
+type DeadLetterFilter struct {
+	SourceFilter    string    `json:"source_filter"`
+	TriggerIDFilter TriggerID `json:"trigger_id_filter"`
+	ScriptIDFilter  ScriptID  `json:"script_id_filter"`
+}
+
+// Attempt is one entry of the history that outbox rows and dead letters keep.
+type Attempt struct {
+	At          Time        `json:"at"`
+	ExecutionID ExecutionID `json:"execution_id"`
+	DurationMS  float64     `json:"duration_ms"`
+	Error       string      `json:"error"`
+}
+
+// Row is one entry of the outbox, as the API shows it.
+type Row struct {
+	ID              RowID       `json:"id"`
+	AppID           AppID       `json:"app_id"`
+	Source          string      `json:"source"`
+	Op              string      `json:"op"`
+	TriggerID       TriggerID   `json:"trigger_id"`
+	ScriptID        ScriptID    `json:"script_id"`
+	State           string      `json:"state"` // waiting | running | retrying
+	Depth           int         `json:"depth"`
+	RootExecutionID ExecutionID `json:"root_execution_id"`
+	AttemptCount    int         `json:"attempt_count"`
+	Attempts        []Attempt   `json:"attempts"`
+	NextAttemptAt   Time        `json:"next_attempt_at"`
+	ClaimedAt       Time        `json:"claimed_at"`
+	LeaseUntil      Time        `json:"lease_until"`
+	CreatedAt       Time        `json:"created_at"`
+}
+
+// DeadLetter is a row that used up its attempts.
+type DeadLetter struct {
+	ID              DeadLetterID    `json:"id"`
+	AppID           AppID           `json:"app_id"`
+	OriginalEventID RowID           `json:"original_event_id"`
+	Source          string          `json:"source"`
+	Op              string          `json:"op"`
+	TriggerID       TriggerID       `json:"trigger_id"`
+	ScriptID        ScriptID        `json:"script_id"`
+	Payload         json.RawMessage `json:"payload"`
+	Depth           int             `json:"depth"`
+	RootExecutionID ExecutionID     `json:"root_execution_id"`
+	AttemptCount    int             `json:"attempt_count"`
+	Attempts        []Attempt       `json:"attempts"`
+	FirstAttemptAt  Time            `json:"first_attempt_at"`
+	LastAttemptAt   Time            `json:"last_attempt_at"`
+	LastError       string          `json:"last_error"`
+	CreatedAt       Time            `json:"created_at"`
+	ResolvedAt      Time            `json:"resolved_at"` // null while it is open
+	Resolution      string          `json:"resolution,omitzero"`
+	Reason          string          `json:"reason,omitzero"`
+}
+
+// Abandoned is a result that nobody waited for any more.
+type Abandoned struct {
+	ID            AbandonedID `json:"id"`
+	AppID         AppID       `json:"app_id"`
+	ExecutionID   ExecutionID `json:"execution_id"`
+	ScriptID      ScriptID    `json:"script_id"`
+	StatusCode    int         `json:"status_code"`
+	ResultSummary string      `json:"result_summary"`
+	CreatedAt     Time        `json:"created_at"`
+}
+
+// User is a person who operates the instance.
+type User struct {
+	ID           UserID       `json:"id"`
+	Username     string       `json:"username"`
+	InstanceRole InstanceRole `json:"instance_role"`
+	IsActive     bool         `json:"is_active"`
+	CreatedAt    Time         `json:"created_at"`
+}
+
+// Key is an API key without its secret.
+type Key struct {
+	ID         KeyID   `json:"id"`
+	UserID     UserID  `json:"user_id"`
+	Name       string  `json:"name"`
+	Prefix     string  `json:"prefix"` // the 8 characters after "pic_"
+	Scopes     []Scope `json:"scopes"`
+	AppID      AppID   `json:"app_id"` // null unless bound to one app
+	ExpiresAt  Time    `json:"expires_at"`
+	LastUsedAt Time    `json:"last_used_at"`
+	CreatedAt  Time    `json:"created_at"`
+}
+
+// Session is a login, without its secret.
+type Session struct {
+	ID         SessionID `json:"id"`
+	UserID     UserID    `json:"user_id"`
+	Address    string    `json:"address"`
+	UserAgent  string    `json:"user_agent"`
+	CreatedAt  Time      `json:"created_at"`
+	LastUsedAt Time      `json:"last_used_at"`
+	ExpiresAt  Time      `json:"expires_at"`
+	Current    bool      `json:"current"`
+}
+
+// AuditEntry says who did what to which resource, when and from where.
+type AuditEntry struct {
+	ID       AuditID `json:"id"`
+	AppID    AppID   `json:"app_id"`
+	UserID   UserID  `json:"user_id"`
+	Username string  `json:"username"`
+	KeyID    KeyID   `json:"key_id"`
+	Action   string  `json:"action"`   // such as "script.update"
+	Resource string  `json:"resource"` // id of what was changed
+	Detail   string  `json:"detail"`   // never secrets or sources
+	Address  string  `json:"address"`
+	At       Time    `json:"at"`
+}
+
+// Page asks for a part of a list. Limit is 1-200 (0: 50); Cursor is what the page before
+// answered as next, "" for the first.
+type Page struct {
+	Limit  int
+	Cursor string
+}
+
+// Bounds of lists (API.md).
+const (
+	DefaultPage = 50
+	MaxPage     = 200
+)
+
+// Clamp returns the page's limit within its bounds.
+func (p Page) Clamp() int {
+	switch {
+	case p.Limit <= 0:
+		return DefaultPage
+	case p.Limit > MaxPage:
+		return MaxPage
+	}
+	return p.Limit
+}
