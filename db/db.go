@@ -1,11 +1,17 @@
 // Package db owns a SQLite file: one writer that commits in groups, a set of query-only
-// readers, and the two transaction types everything else uses.
+// readers, and the two transaction types everything else uses. DESIGN.md says why so.
 package db
 
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -19,11 +25,36 @@ const (
 
 // Options of Open. The zero value of each field but Schema works.
 type Options struct {
-	Schema     fs.FS             // migrations, *.sql anywhere below it, applied in order of their file names
-	Durability Durability        // Full
-	Readers    int               // most readers open at once; 0: 8
-	Now        func() time.Time  // time.Now
-	Observe    func(CommitStats) // told of every commit, on the writer's goroutine; must not block
+	Schema         fs.FS             // migrations, *.sql anywhere below it, applied in order of their file names
+	Durability     Durability        // Full
+	Readers        int               // most readers open at once; 0: 8
+	AutoCheckpoint int               // pages of WAL after which a commit tries to checkpoint; 0: 1000
+	MaxPages       int               // most pages that the file may have, then IsFull; 0: no bound
+	Now            func() time.Time  // time.Now
+	Observe        func(CommitStats) // told of every commit, on the writer's goroutine; must not block
+	Logger         *slog.Logger      // slog.Default
+}
+
+func (o Options) withDefaults() Options {
+	if o.Durability == "" {
+		o.Durability = Full
+	}
+	if o.Readers <= 0 {
+		o.Readers = 8
+	}
+	if o.AutoCheckpoint <= 0 {
+		o.AutoCheckpoint = 1000
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = func(CommitStats) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
 }
 
 // CommitStats is what one group commit was.
@@ -34,67 +65,146 @@ type CommitStats struct {
 }
 
 // DB is an open database.
-type DB struct{}
-
-// Open opens the file at path, creating and migrating it when needed.
-func Open(ctx context.Context, path string, o Options) (*DB, error) { panic("not written yet") }
-
-// Close waits for what runs and closes the file.
-func (d *DB) Close() error { panic("not written yet") }
-
-// Rx is a read transaction: one consistent snapshot. Helpers that only read take an Rx.
-type Rx struct {
-	Now time.Time // fixed for the whole transaction, UTC
+type DB struct {
+	path    string
+	o       Options
+	rw, ro  *sql.DB // where the writer and the readers get their connections
+	writer  *writer
+	readers *readers
 }
 
-// Query and QueryRow prepare the statement once per connection; query must be a constant
-// or one of few texts.
-func (rx *Rx) Query(query string, args ...any) (*sql.Rows, error) { panic("not written yet") }
-func (rx *Rx) QueryRow(query string, args ...any) *sql.Row        { panic("not written yet") }
+// Open opens the file at path, creating and migrating it when needed. Before it migrates a
+// file that holds data, it leaves a copy beside it, named path.before-v and the new version.
+// A file of a newer version is refused.
+func Open(ctx context.Context, path string, o Options) (*DB, error) {
+	d, err := open(ctx, path, o.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return d, nil
+}
 
-// Tx is a closure's part of the write transaction. It embeds Rx, so read helpers work on it.
-type Tx struct{ *Rx }
+func open(ctx context.Context, path string, o Options) (_ *DB, err error) {
+	if o.Durability != Full && o.Durability != Relaxed {
+		return nil, fmt.Errorf("durability %q: write %q or %q", o.Durability, Full, Relaxed)
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	if err := create(path); err != nil {
+		return nil, err
+	}
+	d := &DB{path: path, o: o}
+	d.writer = newWriter(d)
+	defer func() {
+		if err != nil {
+			d.closePools()
+		}
+	}()
+	if d.rw, err = pool(path, d.writerPragmas(), d.writer.mayCommit); err != nil {
+		return nil, err
+	}
+	if d.ro, err = pool(path, d.readerPragmas(), nil); err != nil {
+		return nil, err
+	}
+	if err := d.migrate(ctx); err != nil {
+		return nil, err
+	}
+	if d.writer.conn, err = newConn(ctx, d.rw); err != nil {
+		return nil, err
+	}
+	d.readers = newReaders(d.ro, o.Readers)
+	go d.writer.serve()
+	return d, nil
+}
 
-// Exec runs one statement that writes.
-func (tx *Tx) Exec(query string, args ...any) (sql.Result, error) { panic("not written yet") }
+// create makes the file, when it isn't there, readable by its owner only: SQLite gives its
+// companions the same mode. It doesn't touch a file that exists, because closing a second
+// descriptor of one that is open somewhere in the process would drop SQLite's locks on it.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
 
-// AfterCommit registers f to run once the closure's changes are committed, in order, on the
-// writer's goroutine: f must not block, and must not call Update. Nothing runs on rollback.
-func (tx *Tx) AfterCommit(f func()) { panic("not written yet") }
+// pool hands out connections and keeps none: who asks for one keeps it.
+func pool(path string, pragmas []pragma, mayCommit func() bool) (*sql.DB, error) {
+	c, err := connector(path, pragmas, mayCommit)
+	if err != nil {
+		return nil, err
+	}
+	p := sql.OpenDB(c)
+	p.SetMaxIdleConns(-1)
+	return p, nil
+}
 
-// Batch numbers the group commit that the closure is part of. Closures of one batch see
-// each other's changes before those are committed.
-func (tx *Tx) Batch() uint64 { panic("not written yet") }
+// commonPragmas are for every connection; busy_timeout is first because those after it may
+// find the file locked.
+var commonPragmas = []pragma{
+	{"busy_timeout", "5000"},
+	{"journal_mode", "WAL"},
+	{"foreign_keys", "ON"},
+	{"synchronous", "NORMAL"}, // the writer raises it for the commits that need it
+	{"temp_store", "MEMORY"},  // savepoints keep their journal there
+}
 
-// View runs f in a read transaction. A View or Update inside another is an error at once.
-func (d *DB) View(ctx context.Context, f func(context.Context, *Rx) error) error {
-	panic("not written yet")
+// The cache sizes are bounds in KiB, when negative.
+func (d *DB) writerPragmas() []pragma {
+	p := append(commonPragmas[:len(commonPragmas):len(commonPragmas)],
+		pragma{"cache_size", "-16000"},
+		pragma{"wal_autocheckpoint", strconv.Itoa(d.o.AutoCheckpoint)},
+		pragma{"journal_size_limit", strconv.Itoa(64 << 20)}, // a log that a long reader made larger is cut again
+	)
+	if d.o.MaxPages > 0 {
+		p = append(p, pragma{"max_page_count", strconv.Itoa(d.o.MaxPages)})
+	}
+	return p
+}
+
+func (d *DB) readerPragmas() []pragma {
+	return append(commonPragmas[:len(commonPragmas):len(commonPragmas)],
+		pragma{"cache_size", "-4000"},
+		pragma{"query_only", "ON"},
+	)
+}
+
+// Path is the absolute path of the file.
+func (d *DB) Path() string { return d.path }
+
+// Close waits for what runs and closes the file. Updates that came before it are done.
+// It waits five seconds for read transactions; after that it returns an error that counts
+// them, and their connections close when they end.
+func (d *DB) Close() error {
+	err := d.writer.close()
+	return errors.Join(err, d.readers.close(), d.closePools())
+}
+
+func (d *DB) closePools() error {
+	var err error
+	for _, p := range []*sql.DB{d.ro, d.rw} {
+		if p != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}
+	return err
 }
 
 // Update runs f in the next group commit and returns when that is durable. f may run more
 // than once (when a commit of its batch fails), so it must be repeatable: it assigns its
-// results, it doesn't append to them. An error of f undoes f alone.
+// results, it doesn't append to them. An error of f undoes f alone, and so does a panic,
+// which comes back as an error. When ctx ends before f began, f doesn't run; once it has
+// begun it is no longer cancelled, and the context it gets never ends.
 func (d *DB) Update(ctx context.Context, f func(context.Context, *Tx) error) error {
-	panic("not written yet")
+	return d.writer.do(ctx, f, d.o.Durability == Full)
 }
 
 // UpdateLazy is Update without the fsync, for changes whose loss at a power cut costs only
 // work: claims, sweeps. It still rides in a durable batch when one is under way.
 func (d *DB) UpdateLazy(ctx context.Context, f func(context.Context, *Tx) error) error {
-	panic("not written yet")
+	return d.writer.do(ctx, f, false)
 }
-
-// Snapshot is a read transaction that outlives the call; it pins a reader until Close.
-type Snapshot struct{ *Rx }
-
-// Snapshot begins one; it waits for a free reader until ctx ends.
-func (d *DB) Snapshot(ctx context.Context) (*Snapshot, error) { panic("not written yet") }
-
-// Close ends the snapshot; it may be called twice.
-func (s *Snapshot) Close() error { panic("not written yet") }
-
-// Kinds of failure that callers tell apart; each driver file knows its own codes.
-func IsUnique(err error) bool     { panic("not written yet") } // unique index or primary key
-func IsForeignKey(err error) bool { panic("not written yet") }
-func IsFull(err error) bool       { panic("not written yet") } // disk full
-func IsCorrupt(err error) bool    { panic("not written yet") }

@@ -410,3 +410,11 @@ func (p Page) Clamp() int {
 	}
 	return p.Limit
 }
+
+// Quotas bound what one app may take of the machine; zero is unlimited.
+type Quotas struct {
+	KVBytes              int64 `json:"kv_bytes"`
+	OutboxRows           int64 `json:"outbox_rows"`
+	ExecutionsPerMinute  int64 `json:"executions_per_minute"`
+	ConcurrentExecutions int64 `json:"concurrent_executions"`
+}

@@ -1,13 +1,24 @@
 // Package control is what operators manage: apps, domains, users, members, keys, sessions,
 // scripts, versions and routes.
+//
+// What requests ask for all the time is answered from memory: principals, sessions, keys
+// and scripts from bounded caches that commits invalidate, apps, slugs, claimed hosts and
+// the route table from a complete copy that commits keep in step (live.go). When a method
+// that changes something has returned, every later lookup sees the change.
 package control
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"picloud/app/cloud"
 	"picloud/app/route"
+	"picloud/db"
 )
 
 // Compiler checks a script before it is stored. *executor.Executor is the real one.
@@ -15,213 +26,124 @@ type Compiler interface {
 	Check(ctx context.Context, s *cloud.Script) error
 }
 
-// Control answers hot lookups (scripts, routes, principals) from memory, kept in step by
-// AfterCommit.
-type Control struct{}
-
-// Hot lookups.
-func (c *Control) Script(ctx context.Context, id cloud.ScriptID) (*cloud.Script, error) {
-	panic("not written yet")
-} // shared: don't change it
-func (c *Control) Principal(ctx context.Context, u cloud.UserID) (*cloud.Principal, error) {
-	panic("not written yet")
-}
-func (c *Control) Routes() *route.Table                             { panic("not written yet") } // the current table, one atomic load
-func (c *Control) FormerSlug(slug string) (current string, ok bool) { panic("not written yet") }
-
-// Authenticate finds the principal of a session cookie or of a bearer key: Unauthenticated,
-// the same error for every reason. Both slide their last use at most once a minute.
-func (c *Control) AuthenticateSession(ctx context.Context, token string) (*cloud.Principal, error) {
-	panic("not written yet")
-}
-func (c *Control) AuthenticateKey(ctx context.Context, key string) (*cloud.Principal, error) {
-	panic("not written yet")
-}
-
-// From is where a request came from, for sessions, throttling and the audit log.
-type From struct{ Address, UserAgent string }
-
-// Setup and login.
-func (c *Control) SetupNeeded(ctx context.Context) (bool, error)            { panic("not written yet") }
-func (c *Control) SetupToken(ctx context.Context) (token string, err error) { panic("not written yet") } // made at first start; "" once an owner exists
-func (c *Control) Setup(ctx context.Context, token, username, password string, from From) (*cloud.User, string, error) {
-	panic("not written yet")
-} // also logs in: session token
-func (c *Control) Login(ctx context.Context, username, password string, from From) (*cloud.User, string, error) {
-	panic("not written yet")
-}
-func (c *Control) Logout(ctx context.Context, id cloud.SessionID) error { panic("not written yet") }
-func (c *Control) Sessions(ctx context.Context, u cloud.UserID) ([]*cloud.Session, error) {
-	panic("not written yet")
-}
-func (c *Control) EndSession(ctx context.Context, u cloud.UserID, id cloud.SessionID) error {
-	panic("not written yet")
-}
-func (c *Control) ChangePassword(ctx context.Context, p *cloud.Principal, current, next string) error {
-	panic("not written yet")
-}
-
-// Users.
-type UserInput struct {
-	Username, Password string
-	Role               cloud.InstanceRole
-}
-type UserPatch struct {
-	Username *string             `json:"username"`
-	Password *string             `json:"password"`
-	Role     *cloud.InstanceRole `json:"instance_role"`
-	IsActive *bool               `json:"is_active"`
-}
-
-func (c *Control) Users(ctx context.Context, p cloud.Page) ([]*cloud.User, string, error) {
-	panic("not written yet")
-}
-func (c *Control) User(ctx context.Context, id cloud.UserID) (*cloud.User, error) {
-	panic("not written yet")
-}
-func (c *Control) CreateUser(ctx context.Context, by *cloud.Principal, in UserInput) (*cloud.User, error) {
-	panic("not written yet")
-}
-func (c *Control) UpdateUser(ctx context.Context, by *cloud.Principal, id cloud.UserID, p UserPatch) (*cloud.User, error) {
-	panic("not written yet")
-}
-func (c *Control) DeleteUser(ctx context.Context, by *cloud.Principal, id cloud.UserID) error {
-	panic("not written yet")
-}
-
-// Keys: those of the principal's user.
-type KeyInput struct {
-	Name      string
-	Scopes    []cloud.Scope
-	App       cloud.AppID // zero: not bound
-	ExpiresAt cloud.Time  // zero: never
-}
-
-func (c *Control) Keys(ctx context.Context, by *cloud.Principal, p cloud.Page) ([]*cloud.Key, string, error) {
-	panic("not written yet")
-}
-func (c *Control) CreateKey(ctx context.Context, by *cloud.Principal, in KeyInput) (k *cloud.Key, secret string, err error) {
-	panic("not written yet")
-}
-func (c *Control) DeleteKey(ctx context.Context, by *cloud.Principal, id cloud.KeyID) error {
-	panic("not written yet")
-}
-
-// Apps.
-type AppPatch struct {
-	Slug        *string `json:"slug"`
-	Name        *string `json:"name"`
-	Description *string `json:"description"`
-}
-
-// App finds an app by id or slug text; NotFound also when p (nil: anybody) has no role in it.
-// A former slug is found with moved set.
-func (c *Control) App(ctx context.Context, p *cloud.Principal, ref string) (a *cloud.App, moved bool, err error) {
-	panic("not written yet")
-}
-func (c *Control) Apps(ctx context.Context, p *cloud.Principal, page cloud.Page) ([]*cloud.App, string, error) {
-	panic("not written yet")
-} // only those p may see
-func (c *Control) CreateApp(ctx context.Context, by *cloud.Principal, slug, name, description string) (*cloud.App, error) {
-	panic("not written yet")
-}
-func (c *Control) UpdateApp(ctx context.Context, id cloud.AppID, p AppPatch) (*cloud.App, error) {
-	panic("not written yet")
-}
-func (c *Control) DeleteApp(ctx context.Context, id cloud.AppID, cascade bool) error {
-	panic("not written yet")
-} // Conflict when not empty and not cascade
-
-// Members.
-type Membership struct {
-	UserID    cloud.UserID `json:"user_id"`
-	Username  string       `json:"username"`
-	Role      cloud.Role   `json:"role"`
-	CreatedAt cloud.Time   `json:"created_at"`
-}
-
-func (c *Control) Members(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*Membership, string, error) {
-	panic("not written yet")
-}
-func (c *Control) Membership(ctx context.Context, app cloud.AppID, u cloud.UserID) (*Membership, error) {
-	panic("not written yet")
-}
-func (c *Control) SetMember(ctx context.Context, app cloud.AppID, u cloud.UserID, role cloud.Role) (*Membership, error) {
-	panic("not written yet")
-}
-func (c *Control) RemoveMember(ctx context.Context, app cloud.AppID, u cloud.UserID) error {
-	panic("not written yet")
-}
-
-// Domains.
-func (c *Control) Domains(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*cloud.Domain, string, error) {
-	panic("not written yet")
-}
-func (c *Control) CreateDomain(ctx context.Context, app cloud.AppID, host, kind string) (*cloud.Domain, error) {
-	panic("not written yet")
-}
-func (c *Control) DeleteDomain(ctx context.Context, app cloud.AppID, id cloud.DomainID) error {
-	panic("not written yet")
-}
-
-// Scripts.
-type ScriptPatch struct {
-	Name           *string       `json:"name"`
-	Description    *string       `json:"description"`
-	Source         *string       `json:"source"`
-	Engine         *string       `json:"engine"`
-	Isolation      *string       `json:"isolation"`
-	TimeoutSeconds *int          `json:"timeout_seconds"`
-	Limits         *cloud.Limits `json:"limits"`
-}
-type Version struct {
-	Version   int          `json:"version"`
-	Source    string       `json:"source"`
-	Engine    string       `json:"engine"`
-	SavedBy   cloud.UserID `json:"saved_by"`
-	CreatedAt cloud.Time   `json:"created_at"`
-}
-
-func (c *Control) Scripts(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*cloud.Script, string, error) {
-	panic("not written yet")
-}
-func (c *Control) CreateScript(ctx context.Context, by *cloud.Principal, s *cloud.Script) error {
-	panic("not written yet")
-} // fills id, version, defaults; compiled first
-func (c *Control) UpdateScript(ctx context.Context, by *cloud.Principal, id cloud.ScriptID, p ScriptPatch) (*cloud.Script, error) {
-	panic("not written yet")
-}
-func (c *Control) DeleteScript(ctx context.Context, id cloud.ScriptID) error {
-	panic("not written yet")
-}
-func (c *Control) Versions(ctx context.Context, id cloud.ScriptID, p cloud.Page) ([]*Version, string, error) {
-	panic("not written yet")
-}
-func (c *Control) Rollback(ctx context.Context, by *cloud.Principal, id cloud.ScriptID, version int) (*cloud.Script, error) {
-	panic("not written yet")
-}
-
-// Routes.
-func (c *Control) AppRoutes(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*cloud.Route, string, error) {
-	panic("not written yet")
-}
-func (c *Control) ScriptRoutes(ctx context.Context, id cloud.ScriptID, p cloud.Page) ([]*cloud.Route, string, error) {
-	panic("not written yet")
-}
-func (c *Control) Route(ctx context.Context, id cloud.RouteID) (*cloud.Route, error) {
-	panic("not written yet")
-}
-func (c *Control) CreateRoute(ctx context.Context, r *cloud.Route) error   { panic("not written yet") } // Conflict names the other route
-func (c *Control) DeleteRoute(ctx context.Context, id cloud.RouteID) error { panic("not written yet") }
-
-// Audit appends e; the oldest entries beyond the cap go.
-func (c *Control) Audit(ctx context.Context, e *cloud.AuditEntry) error { panic("not written yet") }
-func (c *Control) AuditEntries(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*cloud.AuditEntry, string, error) {
-	panic("not written yet")
-} // zero app: the instance's
-
-// Options of New.
+// Options of New. The zero value works, but scripts can't be saved without a Compiler.
 type Options struct {
-	SessionTTL time.Duration
+	SessionTTL time.Duration // how long a session lasts after its last use; 0: 7 days
 	Now        func() time.Time
+	Logger     *slog.Logger
+	Compiler   Compiler
+	// OnDelete is told of each deleted script and, with a zero script, of each deleted app,
+	// on the database writer's goroutine after the commit: it must not block. Foreign keys
+	// have deleted routes, triggers and data by then.
+	OnDelete func(cloud.AppID, cloud.ScriptID)
+	AuditCap int // most entries of the audit log; 0: 100,000
+
+	hash hashParams // tests make it cheap
 }
+
+func (o Options) withDefaults() Options {
+	if o.SessionTTL <= 0 {
+		o.SessionTTL = 7 * 24 * time.Hour
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.OnDelete == nil {
+		o.OnDelete = func(cloud.AppID, cloud.ScriptID) {}
+	}
+	if o.AuditCap <= 0 {
+		o.AuditCap = 100_000
+	}
+	if o.hash == (hashParams{}) {
+		o.hash = piHash
+	}
+	return o
+}
+
+// Bounds of the caches.
+const (
+	cachedAccounts    = 1 << 10
+	cachedSessions    = 1 << 12
+	cachedKeys        = 1 << 12
+	cachedScriptBytes = 16 << 20
+)
+
+// Control is safe for concurrent use.
+type Control struct {
+	db *db.DB
+	o  Options
+
+	live     *live
+	accounts *cache[cloud.UserID, *account]
+	sessions *cache[[sha256.Size]byte, *session]
+	keys     *cache[string, *key] // by prefix
+	scripts  *cache[cloud.ScriptID, *cloud.Script]
+
+	passwords *passwords
+	throttle  *throttle
+	audit     *auditor
+	setup     setup
+	owned     atomic.Bool // an owner exists, and the last one can't be removed
+
+	// routing is held from the check of a route against the others until the table with it
+	// is live, and while a host is claimed: checks read what is live.
+	routing semaphore
+}
+
+// New reads what is kept in memory. The database must be the migrated state.
+func New(ctx context.Context, d *db.DB, o Options) (*Control, error) {
+	o = o.withDefaults()
+	c := &Control{
+		db: d, o: o,
+		live:      newLive(o.Logger),
+		accounts:  newCache[cloud.UserID, *account](cachedAccounts, nil),
+		sessions:  newCache[[sha256.Size]byte, *session](cachedSessions, nil),
+		keys:      newCache[string, *key](cachedKeys, nil),
+		scripts:   newCache[cloud.ScriptID](cachedScriptBytes, func(s *cloud.Script) int { return len(s.Source) + 1024 }),
+		passwords: newPasswords(o.hash),
+		throttle:  newThrottle(o.Now),
+		audit:     &auditor{cap: o.AuditCap},
+		routing:   newSemaphore(1),
+	}
+	err := d.View(ctx, func(ctx context.Context, rx *db.Rx) error {
+		return errors.Join(c.live.load(rx), c.audit.load(rx))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read apps and routes: %w", err)
+	}
+	if err := c.live.compile(); err != nil {
+		return nil, fmt.Errorf("compile the route table: %w", err)
+	}
+	return c, nil
+}
+
+// SetCompiler sets what checks scripts; call it before the first request. It breaks the
+// circle of a Control that needs an executor that needs a Control.
+func (c *Control) SetCompiler(comp Compiler) { c.o.Compiler = comp }
+
+// Routes is the current table: one atomic load.
+func (c *Control) Routes() *route.Table { return c.live.table.Load() }
+
+// FormerSlug is the slug that the app has now which was called slug before.
+func (c *Control) FormerSlug(slug string) (current string, ok bool) { return c.live.formerSlug(slug) }
+
+func (c *Control) now() cloud.Time { return cloud.TimeOf(c.o.Now()) }
+
+// semaphore bounds how many are inside; waiting ends with the context.
+type semaphore chan struct{}
+
+func newSemaphore(n int) semaphore { return make(semaphore, n) }
+
+func (s semaphore) acquire(ctx context.Context) error {
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s semaphore) release() { <-s }

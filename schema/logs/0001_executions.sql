@@ -19,11 +19,11 @@ CREATE TABLE executions (
     duration_ms         REAL NOT NULL,
     started_at          INTEGER NOT NULL,
     finished_at         INTEGER NOT NULL,
+    bytes               INTEGER NOT NULL, -- size of the row, for the cap
     error               TEXT, -- JSON {message, stack, file, line, column}
     request             TEXT, -- JSON
     response_summary    TEXT NOT NULL,
-    logs                TEXT, -- JSON [{at, level, message, fields}]
-    bytes               INTEGER NOT NULL -- size of the row, for the cap
+    logs                TEXT -- JSON [{at, level, message, fields}]
 ) STRICT;
 CREATE INDEX executions_app ON executions(app_id, id);
 CREATE INDEX executions_script ON executions(script_id, id);

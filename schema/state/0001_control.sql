@@ -1,4 +1,5 @@
--- What operators manage. Ids are UUIDv7 in 16 bytes; times are Unix milliseconds.
+-- What operators manage. Ids are UUIDv7 in 16 bytes; times are Unix milliseconds. Columns
+-- that can be large come last: SQLite reads through them to reach one that lies behind.
 
 CREATE TABLE settings (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -84,7 +85,6 @@ CREATE TABLE scripts (
     app_id          BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
     name            TEXT NOT NULL,
     description     TEXT NOT NULL DEFAULT '',
-    source          TEXT NOT NULL,
     engine          TEXT NOT NULL CHECK (engine IN ('quickjs', 'otto')),
     isolation       TEXT NOT NULL CHECK (isolation IN ('warm', 'fresh')),
     timeout_seconds INTEGER NOT NULL CHECK (timeout_seconds BETWEEN 1 AND 300),
@@ -92,6 +92,7 @@ CREATE TABLE scripts (
     version         INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
+    source          TEXT NOT NULL,
     UNIQUE (app_id, name)
 ) STRICT;
 
@@ -99,10 +100,10 @@ CREATE TABLE scripts (
 CREATE TABLE script_versions (
     script_id  BLOB NOT NULL REFERENCES scripts(id) ON DELETE CASCADE,
     version    INTEGER NOT NULL,
-    source     TEXT NOT NULL,
     engine     TEXT NOT NULL,
     saved_by   BLOB,
     created_at INTEGER NOT NULL,
+    source     TEXT NOT NULL,
     PRIMARY KEY (script_id, version)
 ) STRICT, WITHOUT ROWID;
 

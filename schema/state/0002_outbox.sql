@@ -15,7 +15,7 @@ CREATE TABLE triggers (
     created_at              INTEGER NOT NULL,
     updated_at              INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX triggers_app ON triggers(app_id, kind) WHERE enabled = 1;
+CREATE INDEX triggers_app ON triggers(app_id, kind);
 CREATE INDEX triggers_script ON triggers(script_id);
 
 CREATE TABLE kv_trigger_details (
@@ -41,7 +41,6 @@ CREATE TABLE outbox (
     script_id           BLOB, -- no foreign key: a row whose script is gone fails with that reason
     reply_to            BLOB, -- inbox of a waiting caller: one attempt, never a dead letter
     dead_letter_id      BLOB, -- the letter that this row's handler looks at
-    payload             TEXT NOT NULL, -- the event as JSON
     origin_principal    BLOB, -- who caused the event; not who the script runs as
     trigger_depth       INTEGER NOT NULL,
     root_execution_id   BLOB NOT NULL,
@@ -53,13 +52,14 @@ CREATE TABLE outbox (
     attempts            TEXT NOT NULL DEFAULT '[]', -- JSON history [{at, execution_id, duration_ms, error}]
     next_attempt_at     INTEGER NOT NULL,
     claimed_at          INTEGER,
-    claimed_by          TEXT,    -- id of the process's run
-    claim_token         BLOB,    -- finishing requires it, so a late worker finishes nothing twice
+    claimed_by          TEXT, -- id of the process's run
+    claim_token         BLOB, -- finishing requires it, so a late worker finishes nothing twice; with n it gives the attempt's execution id
     lease_until         INTEGER,
-    execution_id        BLOB,    -- of the running attempt
-    created_at          INTEGER NOT NULL
+    created_at          INTEGER NOT NULL,
+    payload             TEXT NOT NULL -- the event as JSON
 ) STRICT;
-CREATE INDEX outbox_due ON outbox(next_attempt_at, n) WHERE claimed_at IS NULL;
+-- The claim takes each app's rows in this order; attempt_count is there to count retrying rows without reading them.
+CREATE INDEX outbox_due ON outbox(app_id, next_attempt_at, n, attempt_count) WHERE claimed_at IS NULL;
 CREATE INDEX outbox_app ON outbox(app_id, n);
 
 CREATE TABLE dead_letters (
@@ -70,7 +70,6 @@ CREATE TABLE dead_letters (
     op                TEXT NOT NULL,
     trigger_id        BLOB,
     script_id         BLOB,
-    payload           TEXT NOT NULL,
     origin_principal  BLOB,
     trigger_depth     INTEGER NOT NULL,
     root_execution_id BLOB NOT NULL,
@@ -83,12 +82,14 @@ CREATE TABLE dead_letters (
     created_at        INTEGER NOT NULL,
     resolved_at       INTEGER,
     resolution        TEXT CHECK (resolution IN ('replayed', 'ignored', 'handled_by_script', 'handler_failed')),
-    reason            TEXT
+    reason            TEXT,
+    payload           TEXT NOT NULL
 ) STRICT;
 CREATE INDEX dead_letters_app ON dead_letters(app_id, id);
 CREATE INDEX dead_letters_unresolved ON dead_letters(app_id, id) WHERE resolved_at IS NULL;
 CREATE INDEX dead_letters_created ON dead_letters(created_at);
 CREATE INDEX dead_letters_event ON dead_letters(original_event_id);
+CREATE INDEX dead_letters_root ON dead_letters(root_execution_id);
 
 CREATE TABLE abandoned_executions (
     id             BLOB NOT NULL PRIMARY KEY,

@@ -1,0 +1,181 @@
+// Package app wires PiCloud together. Read New to see the whole machine.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"picloud/app/cloud"
+	"picloud/app/control"
+	"picloud/app/data"
+	"picloud/app/executor"
+	"picloud/app/outbox"
+	"picloud/app/sdk"
+	"picloud/app/web"
+	"picloud/db"
+	"picloud/schema"
+)
+
+// App is one instance: its databases, its stores and the loops between them.
+type App struct {
+	cfg     *Config
+	log     *slog.Logger
+	started time.Time
+	metrics *metrics
+
+	lock        *db.DirLock
+	state, logs *db.DB
+
+	control    *control.Control
+	outbox     *outbox.Outbox
+	data       *data.Store
+	executions *executor.Log
+	gate       *executor.Gate
+	executor   *executor.Executor
+	web        *web.Server
+}
+
+// New opens the data directory and puts the machine together; nothing runs before Run. A
+// second instance on one directory is refused.
+func New(ctx context.Context, cfg *Config) (_ *App, err error) {
+	a := &App{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: newMetrics()}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	a.gate = executor.NewGate(executor.GateOptions{Size: cfg.MaxConcurrentExecutions, Queue: cfg.GateQueue, Wait: cfg.GateWait})
+	if a.control, err = control.New(ctx, a.state, control.Options{SessionTTL: cfg.SessionTTL, Logger: a.log, OnDelete: a.forget}); err != nil {
+		return nil, err
+	}
+	a.outbox = outbox.New(a.state, outbox.Options{
+		Gate: a.gate, Principals: a.control, Scripts: a.control, Logger: a.log,
+		Retry:               outbox.Retry{MaxAttempts: cfg.RetryMaxAttempts, Backoff: cfg.RetryBackoff, BaseMS: cfg.RetryBaseMS, JitterPct: cfg.RetryJitterPct},
+		MaxDepth:            cfg.MaxTriggerDepth,
+		MaxPerApp:           max(1, cfg.MaxConcurrentExecutions/2),
+		DeadLetterRetention: days(cfg.DeadLetterDays),
+		AbandonedRetention:  days(cfg.AbandonedDays),
+		SyncOutbox:          cfg.SyncOutbox,
+	})
+	a.data = data.New(a.state, a.outbox, data.Options{Logger: a.log, Quota: func(app cloud.AppID) int64 { return a.control.QuotaOf(app).KVBytes }})
+	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Logger: a.log})
+	if a.executor, err = executor.New(executor.Options{
+		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox}, Log: a.executions,
+		Engines: cfg.Engines, Concurrent: cfg.MaxConcurrentExecutions, Ceiling: cfg.Limits, Logger: a.log,
+	}); err != nil {
+		return nil, err
+	}
+	a.control.SetCompiler(a.executor)
+	a.outbox.SetRunner(a.executor)
+	a.web = web.New(web.Options{
+		Control: a.control, Outbox: a.outbox, Data: a.data, Log: a.executions,
+		Registry: a.registry(), Logger: a.log, Version: BuildVersion(),
+		MaxBodyBytes: cfg.MaxBodyBytes, TrustedProxies: cfg.TrustedProxies, TLS: cfg.tls(), SessionTTL: cfg.SessionTTL,
+		Ready: a.ready, System: a.system,
+	})
+	return a, a.firstStart(ctx)
+}
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+// open takes the data directory and opens both files in it.
+func (a *App) open(ctx context.Context) (err error) {
+	dir := a.cfg.DataDir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if a.lock, err = db.Lock(dir); err != nil {
+		return err
+	}
+	// An execution pins a reader from its first read to its end, and may list dead letters
+	// through a second one; the API reads beside them.
+	readers := 2*a.cfg.MaxConcurrentExecutions + 4
+	a.state, err = db.Open(ctx, filepath.Join(dir, "picloud.db"), db.Options{
+		Schema: schema.State, Durability: a.cfg.Durability, Readers: readers, Observe: a.metrics.commit, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.logs, err = a.openLogs(ctx, filepath.Join(dir, "logs.db"))
+	return err
+}
+
+// openLogs opens logs.db. Execution logs may be lost at any time: a damaged file is set
+// aside and started anew, rather than keep the instance down.
+func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
+	o := db.Options{Schema: schema.Logs, Durability: db.Relaxed, Readers: 4, Logger: a.log}
+	d, err := db.Open(ctx, path, o)
+	if err == nil || !db.IsCorrupt(err) {
+		return d, err
+	}
+	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405"))
+	a.log.Warn("logs.db is damaged: set aside and started anew", "aside", filepath.Base(aside), "err", err)
+	if err := os.Rename(path, aside); err != nil {
+		return nil, fmt.Errorf("set the damaged logs.db aside: %w", err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("remove %s of the damaged logs.db: %w", suffix, err)
+		}
+	}
+	return db.Open(ctx, path, o)
+}
+
+// forget drops what others keep in memory for a deleted script, or app when script is zero.
+func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
+	a.outbox.Forget(app)
+	if !script.IsZero() {
+		a.executor.Forget(script)
+	}
+}
+
+// ready says why the instance can't work.
+func (a *App) ready(ctx context.Context) error {
+	if !a.outbox.Running() {
+		return cloud.Errorf(cloud.Overloaded, "the dispatcher does not run")
+	}
+	return a.state.View(ctx, func(_ context.Context, rx *db.Rx) error {
+		var one int
+		return rx.QueryRow("SELECT 1").Scan(&one)
+	})
+}
+
+// registry gathers what every part counts.
+func (a *App) registry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	for _, part := range []interface{ Collectors() []prometheus.Collector }{a.outbox, a.data, a.gate, a.executor, a.executions, a.metrics} {
+		r.MustRegister(part.Collectors()...)
+	}
+	r.MustRegister(a.fileCollector())
+	return r
+}
+
+// Close frees what New opened; Run does so itself.
+func (a *App) Close() error {
+	var errs []error
+	if a.executor != nil {
+		a.executor.Close()
+	}
+	for _, d := range []*db.DB{a.logs, a.state} {
+		if d != nil {
+			errs = append(errs, d.Close())
+		}
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close())
+	}
+	return errors.Join(errs...)
+}

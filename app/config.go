@@ -1,0 +1,316 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"picloud/app/cloud"
+	"picloud/db"
+)
+
+// Config is everything an operator may set. Load fills it; the zero value is not usable.
+type Config struct {
+	DataDir string
+	Listen  string
+
+	LogFormat string // text | json
+	LogLevel  string // debug | info | warn | error
+
+	Durability db.Durability
+	SyncOutbox string // memory | table
+	Engines    []string
+
+	MaxConcurrentExecutions int
+	GateWait                time.Duration
+	GateQueue               int
+	MaxBodyBytes            int64
+	Limits                  cloud.Limits // ceiling and default of every script; zero fields derive from the machine
+
+	RetryMaxAttempts int
+	RetryBackoff     string
+	RetryBaseMS      int
+	RetryJitterPct   int
+	MaxTriggerDepth  int
+	DeadLetterDays   int
+	AbandonedDays    int
+	LogRetentionDays int
+	LogMaxRows       int64
+	LogMaxBytes      int64
+	SessionTTL       time.Duration
+	OwnerUsername    string
+	OwnerPassword    string
+	TrustedProxies   []netip.Prefix
+	TLSCert, TLSKey  string
+	ACMEDomains      []string
+	SlugRoutes       bool
+
+	values []Value
+}
+
+// Value is one setting in force, for `picloud config`.
+type Value struct {
+	Name   string // of the environment variable
+	Value  string // "(set)" for secrets
+	Source string // default | flag | environment | file
+	Doc    string
+}
+
+// Setting describes one setting. Its name is PICLOUD_ + the upper-case Key in the
+// environment, --key-with-dashes as a flag, and Key in picloud.toml.
+type Setting struct {
+	Key     string
+	Default string
+	Doc     string
+	Secret  bool
+	set     func(*Config, string) error
+}
+
+// Env is the environment variable of the setting.
+func (s Setting) Env() string { return "PICLOUD_" + strings.ToUpper(s.Key) }
+
+// Flag is the flag of the setting, without dashes in front.
+func (s Setting) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
+
+// Settings lists every setting, in the order of the documentation.
+var Settings = []Setting{
+	{Key: "data_dir", Default: "./data", Doc: "folder that holds picloud.db and logs.db", set: text(func(c *Config) *string { return &c.DataDir })},
+	{Key: "listen", Default: ":8080", Doc: "address to listen on", set: text(func(c *Config) *string { return &c.Listen })},
+	{Key: "log_format", Default: "text", Doc: "text or json", set: oneOf(func(c *Config) *string { return &c.LogFormat }, "text", "json")},
+	{Key: "log_level", Default: "info", Doc: "debug, info, warn or error", set: oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
+	{Key: "durability", Default: "full", Doc: "full: acknowledged means fsynced; relaxed: a power cut may lose the last moments", set: oneOf(func(c *Config) *db.Durability { return &c.Durability }, db.Full, db.Relaxed)},
+	{Key: "sync_outbox", Default: "memory", Doc: "where the rows of waiting callers live: memory or table", set: oneOf(func(c *Config) *string { return &c.SyncOutbox }, "memory", "table")},
+	{Key: "engines", Default: "quickjs", Doc: "engines that scripts may use: quickjs, or quickjs,otto (otto has no memory limit: trusted code only)", set: engines},
+	{Key: "max_concurrent_executions", Default: strconv.Itoa(max(8, 4*runtime.NumCPU())), Doc: "executions that run at once, 1-1024", set: integer(func(c *Config) *int { return &c.MaxConcurrentExecutions }, 1, 1024)},
+	{Key: "gate_wait_ms", Default: "1000", Doc: "how long a caller waits for a free place before 503", set: milliseconds(func(c *Config) *time.Duration { return &c.GateWait }, 0, 60_000)},
+	{Key: "gate_queue", Default: "1024", Doc: "callers that may wait for a free place", set: integer(func(c *Config) *int { return &c.GateQueue }, 0, 1_000_000)},
+	{Key: "max_body_bytes", Default: "1048576", Doc: "largest request body", set: integer(func(c *Config) *int64 { return &c.MaxBodyBytes }, 1, 1<<30)},
+	{Key: "script_operations", Default: "0", Doc: "ceiling of a script's operation budget; 0: by engine", set: integer(func(c *Config) *int64 { return &c.Limits.Operations }, 0, 1<<50)},
+	{Key: "script_memory_bytes", Default: "0", Doc: "ceiling of a script's memory; 0: 64 MiB, or less where all executions at once would not fit in half of the machine's memory", set: integer(func(c *Config) *int64 { return &c.Limits.MemoryBytes }, 0, 1<<40)},
+	{Key: "script_output_bytes", Default: "0", Doc: "largest answer of a script; 0: 4 MiB", set: integer(func(c *Config) *int64 { return &c.Limits.OutputBytes }, 0, 1<<30)},
+	{Key: "script_writes", Default: "0", Doc: "most writes of one commit; 0: 1000", set: integer(func(c *Config) *int64 { return &c.Limits.Writes }, 0, 1_000_000)},
+	{Key: "script_write_bytes", Default: "0", Doc: "most bytes of one commit; 0: 4 MiB", set: integer(func(c *Config) *int64 { return &c.Limits.WriteBytes }, 0, 1<<30)},
+	{Key: "trigger_retry_max_attempts", Default: "3", Doc: "attempts before an event becomes a dead letter", set: integer(func(c *Config) *int { return &c.RetryMaxAttempts }, 1, 100)},
+	{Key: "trigger_retry_backoff", Default: "exponential", Doc: "exponential, linear or constant", set: oneOf(func(c *Config) *string { return &c.RetryBackoff }, "exponential", "linear", "constant")},
+	{Key: "trigger_retry_base_ms", Default: "1000", Doc: "first pause between attempts", set: integer(func(c *Config) *int { return &c.RetryBaseMS }, 0, 86_400_000)},
+	{Key: "trigger_retry_jitter_pct", Default: "20", Doc: "random share of each pause, in percent", set: integer(func(c *Config) *int { return &c.RetryJitterPct }, 0, 100)},
+	{Key: "max_trigger_depth", Default: "8", Doc: "longest chain of executions that cause each other", set: integer(func(c *Config) *int { return &c.MaxTriggerDepth }, 1, 1000)},
+	{Key: "dead_letter_retention_days", Default: "30", Doc: "days that dead letters are kept", set: integer(func(c *Config) *int { return &c.DeadLetterDays }, 1, 36_500)},
+	{Key: "abandoned_executions_retention_days", Default: "7", Doc: "days that abandoned executions are kept", set: integer(func(c *Config) *int { return &c.AbandonedDays }, 1, 36_500)},
+	{Key: "log_retention_days", Default: "14", Doc: "days that execution logs are kept", set: integer(func(c *Config) *int { return &c.LogRetentionDays }, 1, 36_500)},
+	{Key: "log_max_rows", Default: "500000", Doc: "most executions in the log", set: integer(func(c *Config) *int64 { return &c.LogMaxRows }, 1000, 1<<40)},
+	{Key: "log_max_bytes", Default: "536870912", Doc: "most bytes of the execution log", set: integer(func(c *Config) *int64 { return &c.LogMaxBytes }, 1<<20, 1<<50)},
+	{Key: "session_ttl", Default: "168h", Doc: "how long an unused login lasts, such as 168h", set: duration(func(c *Config) *time.Duration { return &c.SessionTTL }, time.Minute, 10*365*24*time.Hour)},
+	{Key: "owner_username", Doc: "with owner_password: creates the owner at first start", set: text(func(c *Config) *string { return &c.OwnerUsername })},
+	{Key: "owner_password", Doc: "12 or more characters", Secret: true, set: text(func(c *Config) *string { return &c.OwnerPassword })},
+	{Key: "trusted_proxies", Doc: "addresses or networks of proxies whose X-Forwarded-* headers are believed, separated by commas", set: proxies},
+	{Key: "tls_cert", Doc: "certificate file (PEM); with tls_key: serve HTTPS", set: text(func(c *Config) *string { return &c.TLSCert })},
+	{Key: "tls_key", Doc: "key file (PEM) of tls_cert", set: text(func(c *Config) *string { return &c.TLSKey })},
+	{Key: "acme_domains", Doc: "domains to get certificates for by ACME, separated by commas: serves HTTPS", set: list(func(c *Config) *[]string { return &c.ACMEDomains })},
+	{Key: "slug_routes", Default: "true", Doc: "answer /~app/…, so that apps are reachable without a domain", set: boolean(func(c *Config) *bool { return &c.SlugRoutes })},
+}
+
+// FileName of the settings file in the data directory.
+const FileName = "picloud.toml"
+
+// Load resolves all settings: flags, then the environment, then picloud.toml in the data
+// directory, then defaults. flags holds only those that were given, by Setting.Flag. An
+// error names the setting, its source and what is allowed.
+func Load(flags map[string]string, getenv func(string) (string, bool)) (*Config, error) {
+	c := &Config{}
+	dir := resolve(Settings[0], flags, getenv, nil)
+	file, err := readFile(filepath.Join(dir.Value, FileName))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range Settings {
+		v := resolve(s, flags, getenv, file)
+		if err := s.set(c, v.Value); err != nil {
+			return nil, cloud.Errorf(cloud.Invalid, "%s (from the %s): %s", s.Env(), v.Source, err)
+		}
+		if s.Secret && v.Value != "" {
+			v.Value = "(set)"
+		}
+		c.values = append(c.values, v)
+	}
+	return c, c.check()
+}
+
+// Values lists the settings in force.
+func (c *Config) Values() []Value { return c.values }
+
+func (c *Config) check() error {
+	switch {
+	case (c.OwnerUsername == "") != (c.OwnerPassword == ""):
+		return cloud.Errorf(cloud.Invalid, "PICLOUD_OWNER_USERNAME and PICLOUD_OWNER_PASSWORD go together: set both or neither")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return cloud.Errorf(cloud.Invalid, "PICLOUD_TLS_CERT and PICLOUD_TLS_KEY go together: set both or neither")
+	case c.TLSCert != "" && len(c.ACMEDomains) > 0:
+		return cloud.Errorf(cloud.Invalid, "PICLOUD_TLS_CERT and PICLOUD_ACME_DOMAINS exclude each other: choose one")
+	}
+	return nil
+}
+
+func resolve(s Setting, flags map[string]string, getenv func(string) (string, bool), file map[string]string) Value {
+	v := Value{Name: s.Env(), Value: s.Default, Source: "default", Doc: s.Doc}
+	if x, ok := flags[s.Flag()]; ok {
+		v.Value, v.Source = x, "flag"
+	} else if x, ok := getenv(s.Env()); ok && x != "" {
+		v.Value, v.Source = x, "environment"
+	} else if x, ok := file[s.Key]; ok {
+		v.Value, v.Source = x, "file"
+	}
+	return v
+}
+
+// readFile reads picloud.toml; a missing file is empty, an unknown key an error.
+func readFile(path string) (map[string]string, error) {
+	var raw map[string]any
+	if _, err := toml.DecodeFile(path, &raw); os.IsNotExist(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, cloud.Errorf(cloud.Invalid, "%s is not valid TOML: %v", FileName, err)
+	}
+	out := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		known := slices.ContainsFunc(Settings, func(s Setting) bool { return s.Key == key && key != "data_dir" })
+		if !known {
+			return nil, cloud.Errorf(cloud.Invalid, "%s: %q is not a setting; `picloud config` lists them", FileName, key)
+		}
+		v, err := fileValue(raw[key])
+		if err != nil {
+			return nil, cloud.Errorf(cloud.Invalid, "%s: %s: %s", FileName, key, err)
+		}
+		out[key] = v
+	}
+	return out, nil
+}
+
+func fileValue(v any) (string, error) {
+	switch v := v.(type) {
+	case string, int64, bool:
+		return fmt.Sprint(v), nil
+	case []any:
+		parts := make([]string, len(v))
+		for i, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return "", fmt.Errorf("a list holds strings")
+			}
+			parts[i] = s
+		}
+		return strings.Join(parts, ","), nil
+	}
+	return "", fmt.Errorf("write a string, a whole number, a truth value or a list of strings")
+}
+
+func text(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error { *field(c) = v; return nil }
+}
+
+func oneOf[S ~string](field func(*Config) *S, allowed ...S) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if !slices.Contains(allowed, S(v)) {
+			return fmt.Errorf("%q is not allowed: choose one of %v", v, allowed)
+		}
+		*field(c) = S(v)
+		return nil
+	}
+}
+
+func integer[N int | int64](field func(*Config) *N, least, most N) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < int64(least) || n > int64(most) {
+			return fmt.Errorf("%q is not allowed: give a whole number from %d to %d", v, least, most)
+		}
+		*field(c) = N(n)
+		return nil
+	}
+}
+
+func milliseconds(field func(*Config) *time.Duration, least, most int64) func(*Config, string) error {
+	var n int64
+	parse := integer(func(*Config) *int64 { return &n }, least, most)
+	return func(c *Config, v string) error {
+		if err := parse(c, v); err != nil {
+			return err
+		}
+		*field(c) = time.Duration(n) * time.Millisecond
+		return nil
+	}
+}
+
+func duration(field func(*Config) *time.Duration, least, most time.Duration) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < least || d > most {
+			return fmt.Errorf("%q is not allowed: give a duration from %v to %v, such as 24h or 90m", v, least, most)
+		}
+		*field(c) = d
+		return nil
+	}
+}
+
+func boolean(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		switch v {
+		case "true", "false":
+			*field(c) = v == "true"
+			return nil
+		}
+		return fmt.Errorf("%q is not allowed: give true or false", v)
+	}
+}
+
+func list(field func(*Config) *[]string) func(*Config, string) error {
+	return func(c *Config, v string) error { *field(c) = splitList(v); return nil }
+}
+
+func splitList(v string) []string {
+	var out []string
+	for part := range strings.SplitSeq(v, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func engines(c *Config, v string) error {
+	c.Engines = splitList(v)
+	for _, e := range c.Engines {
+		if e != cloud.EngineQuickJS && e != cloud.EngineOtto {
+			return fmt.Errorf("%q is not an engine: there are quickjs and otto", e)
+		}
+	}
+	if !slices.Contains(c.Engines, cloud.EngineQuickJS) {
+		return fmt.Errorf("quickjs must be among the engines")
+	}
+	return nil
+}
+
+func proxies(c *Config, v string) error {
+	c.TrustedProxies = nil
+	for _, part := range splitList(v) {
+		p, err := netip.ParsePrefix(part)
+		if a, aerr := netip.ParseAddr(part); aerr == nil {
+			p, err = a.Prefix(a.BitLen())
+		}
+		if err != nil {
+			return fmt.Errorf("%q is neither an address nor a network: write 10.0.0.1 or 10.0.0.0/8", part)
+		}
+		c.TrustedProxies = append(c.TrustedProxies, p.Masked())
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/acme/autocert"
+)
+
+// drain is how long requests and running scripts may take to end once the instance stops.
+const drain = 10 * time.Second
+
+// Run serves until ctx ends, then stops in order: no more connections, running requests
+// and executions end (at most 10 s), the log is flushed, the files are closed.
+func (a *App) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.Close()) }()
+	ln, err := net.Listen("tcp", a.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s (another program may use it: choose another PICLOUD_LISTEN): %w", a.cfg.Listen, err)
+	}
+	server := &http.Server{TLSConfig: a.tlsConfig()}
+	a.web.ConfigureServer(server)
+	// The log outlives the others: what they record while they stop is flushed too.
+	log := start(context.WithoutCancel(ctx), a.executions.Serve)
+	loops := start(context.WithoutCancel(ctx), a.outbox.Serve, a.data.Serve)
+	doors := start(context.WithoutCancel(ctx), func(context.Context) error { return a.serveHTTP(server, ln) })
+	a.announce(ctx, ln.Addr())
+
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping")
+	case <-log.failed:
+	case <-loops.failed:
+	case <-doors.failed:
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if err := server.Shutdown(end); err != nil {
+		a.log.Warn("requests were still running at the end of the drain time", "err", err)
+		server.Close()
+	}
+	err = errors.Join(doors.stop(), loops.stop(), log.stop())
+	if err == nil {
+		a.log.Info("stopped")
+	}
+	return err
+}
+
+func (a *App) serveHTTP(server *http.Server, ln net.Listener) error {
+	var err error
+	switch {
+	case a.cfg.TLSCert != "":
+		err = server.ServeTLS(ln, a.cfg.TLSCert, a.cfg.TLSKey)
+	case len(a.cfg.ACMEDomains) > 0:
+		err = server.ServeTLS(ln, "", "")
+	default:
+		err = server.Serve(ln)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve HTTP: %w", err)
+}
+
+// tls reports whether this process serves HTTPS itself.
+func (c *Config) tls() bool { return c.TLSCert != "" || len(c.ACMEDomains) > 0 }
+
+// tlsConfig has the certificates of ACME, kept in the data directory; nil without ACME.
+func (a *App) tlsConfig() *tls.Config {
+	if len(a.cfg.ACMEDomains) == 0 {
+		return nil
+	}
+	m := &autocert.Manager{
+		Prompt:     autocert.AcceptTOS,
+		Cache:      autocert.DirCache(filepath.Join(a.cfg.DataDir, "acme")),
+		HostPolicy: autocert.HostWhitelist(a.cfg.ACMEDomains...),
+	}
+	return m.TLSConfig()
+}
+
+// group is some loops that run together.
+type group struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	failed chan struct{} // closed when a loop ended by itself
+
+	mu   sync.Mutex // guards errs
+	errs []error
+}
+
+func start(ctx context.Context, loops ...func(context.Context) error) *group {
+	g := &group{failed: make(chan struct{})}
+	ctx, g.cancel = context.WithCancel(ctx)
+	var once sync.Once
+	for _, serve := range loops {
+		g.done.Go(func() {
+			err := serve(ctx)
+			if ctx.Err() == nil {
+				once.Do(func() { close(g.failed) })
+			}
+			if err != nil && !errors.Is(err, context.Canceled) {
+				g.mu.Lock()
+				g.errs = append(g.errs, err)
+				g.mu.Unlock()
+			}
+		})
+	}
+	return g
+}
+
+// stop ends the loops and waits for them.
+func (g *group) stop() error {
+	g.cancel()
+	g.done.Wait()
+	return errors.Join(g.errs...)
+}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sys/unix"
+
+	"picloud/app/cloud"
+	"picloud/app/web"
+	"picloud/db"
+)
+
+// lowDisk is the free space under which GET /system warns.
+const lowDisk = 200 << 20
+
+// plausible is the earliest time a sound clock can show: machines without a battery start
+// in the past.
+var plausible = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// system fills in what only the whole machine knows.
+func (a *App) system(_ context.Context, s *web.System) error {
+	s.StartedAt, s.UptimeSeconds = cloud.TimeOf(a.started), time.Since(a.started).Seconds()
+	s.Engines, s.Durability = a.executor.Engines(), string(a.cfg.Durability)
+	for d, bytes := range map[*db.DB]*int64{a.state: &s.Database.StateBytes, a.logs: &s.Database.LogsBytes} {
+		n, err := d.Size()
+		if err != nil {
+			return fmt.Errorf("size of the database: %w", err)
+		}
+		*bytes = n
+	}
+	g := a.gate.Stats()
+	s.Gate = web.SystemGate{Capacity: g.Size, InUse: g.InUse, Waiting: g.Waiting}
+	s.Replication.State = "off"
+	var disk unix.Statfs_t
+	if err := unix.Statfs(a.cfg.DataDir, &disk); err != nil {
+		return fmt.Errorf("ask for the free disk space: %w", err)
+	}
+	s.Database.DiskFreeBytes = int64(disk.Bavail) * int64(disk.Bsize)
+	s.Database.DiskSizeBytes = int64(disk.Blocks) * int64(disk.Bsize)
+	if s.Database.DiskFreeBytes < lowDisk {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("only %d MB are free on the disk of the data directory: make room before writes fail", s.Database.DiskFreeBytes>>20))
+	}
+	if time.Now().Before(plausible) {
+		s.Warnings = append(s.Warnings, "the clock is in the past: set it, or connect to the network for NTP")
+	}
+	return nil
+}
+
+// metrics are those of the machine as a whole.
+type metrics struct {
+	commitSeconds prometheus.Histogram
+	commitBatch   prometheus.Histogram
+}
+
+func newMetrics() *metrics {
+	return &metrics{
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "picloud_commit_seconds", Help: "Duration of group commits of picloud.db.",
+			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
+		}),
+		commitBatch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "picloud_commit_batch_size", Help: "Changes that one group commit held.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}),
+	}
+}
+
+// commit is told of every group commit.
+func (m *metrics) commit(s db.CommitStats) {
+	m.commitSeconds.Observe(s.Duration.Seconds())
+	m.commitBatch.Observe(float64(s.Batch))
+}
+
+// Collectors of the machine: commits, the Go runtime and the process.
+func (m *metrics) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		m.commitSeconds, m.commitBatch,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}
+}
+
+// fileCollector shows the size of both files when it is asked.
+func (a *App) fileCollector() prometheus.Collector {
+	return files{a, prometheus.NewDesc("picloud_db_bytes", "Size of the database files with their write-ahead logs.", []string{"file"}, nil)}
+}
+
+type files struct {
+	a    *App
+	desc *prometheus.Desc
+}
+
+func (f files) Describe(ch chan<- *prometheus.Desc) { ch <- f.desc }
+
+func (f files) Collect(ch chan<- prometheus.Metric) {
+	for name, d := range map[string]*db.DB{"picloud.db": f.a.state, "logs.db": f.a.logs} {
+		n, err := d.Size()
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(f.desc, err)
+			continue
+		}
+		ch <- prometheus.MustNewConstMetric(f.desc, prometheus.GaugeValue, float64(n), name)
+	}
+}

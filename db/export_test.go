@@ -1,0 +1,14 @@
+package db
+
+// For the tests in package db_test.
+
+func (d *DB) OpenReaders() int { return d.ro.Stats().OpenConnections }
+
+// WriterStatements must not be called while a transaction is under way.
+func (d *DB) WriterStatements() int { return len(d.writer.conn.stmts) }
+
+const (
+	MaxStatements = maxStatements
+	MaxBatch      = maxBatch
+	KeepIdle      = keepIdle
+)

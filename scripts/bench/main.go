@@ -1,0 +1,26 @@
+// Command bench compares PiCloud with its peers on one machine in one run.
+//
+//	go run . http  -picloud BIN -pocketbase BIN   hello and insert over HTTP
+//	go run . queue                                jobs per second and pick-up latency
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+var benches = map[string]func(args []string) error{
+	"http":  httpBench,
+	"queue": queueBench,
+}
+
+func main() {
+	if len(os.Args) < 2 || benches[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: bench http|queue [flags]")
+		os.Exit(2)
+	}
+	if err := benches[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
