@@ -1,11 +1,12 @@
 // Package data is what scripts keep: the unit of work (snapshot, overlay, conflict check)
-// and the key-value store.
+// and the key-value store. DESIGN.md says how conflicts are found and why that is enough.
 package data
 
 import (
 	"context"
 	"encoding/json"
-	"time"
+	"log/slog"
+	"unicode/utf8"
 
 	"picloud/app/cloud"
 	"picloud/db"
@@ -17,129 +18,97 @@ const (
 	MaxKey        = 1024    // bytes
 	MaxValue      = 1 << 20 // bytes of JSON
 	DefaultList   = 100     // keys of one list call
-	MaxList       = 1000
+	MaxList       = 1000    // keys of one list or getMany call
 )
+
+// Defaults of cloud.Limits.
+const (
+	DefaultWrites     = 1000    // per commit
+	DefaultWriteBytes = 4 << 20 // per commit
+)
+
+// Emitter puts events into the outbox. *outbox.Outbox is the real one.
+type Emitter interface {
+	Emit(ctx context.Context, tx *db.Tx, from cloud.Origin, ev cloud.Event) error
+}
+
+// Options of New. The zero value works.
+type Options struct {
+	// Quota says how many bytes of keys and values an app may keep; 0 is no bound. It is
+	// asked inside the write transaction, so it must answer from memory. nil: no bounds.
+	Quota func(app cloud.AppID) (kvBytes int64)
+	// Recent bounds how many recently written keys are remembered to find conflicts; an
+	// execution during which more keys than that are written runs again. 0: 65,536.
+	Recent int
+	Logger *slog.Logger // slog.Default
+}
 
 // Store is the key-value store of all apps.
-type Store struct{}
-
-// Begin starts the unit of work of one execution. Nothing is read or pinned before the
-// first read. hold is outbox.Runner's; limits bound each commit.
-func (s *Store) Begin(inv *cloud.Invocation, limits cloud.Limits, hold func(context.Context, *db.Tx) error) *Unit {
-	panic("not written yet")
+type Store struct {
+	db      *db.DB
+	out     Emitter
+	quota   func(cloud.AppID) int64
+	log     *slog.Logger
+	recent  *recent
+	turns   *turns
+	usage   *usage
+	metrics metrics
+	expiry  expiry
 }
 
-// Unit is everything one execution reads and changes. It is an outbox.Effects. It is used
-// by one goroutine at a time.
-type Unit struct{}
-
-func (u *Unit) Get(ctx context.Context, collection, key string) (json.RawMessage, bool, error) {
-	panic("not written yet")
-}
-func (u *Unit) Has(ctx context.Context, collection, key string) (bool, error) {
-	panic("not written yet")
-}
-
-// Set stores value (valid JSON) at commit; ttl 0 is for ever.
-func (u *Unit) Set(ctx context.Context, collection, key string, value json.RawMessage, ttl time.Duration) error {
-	panic("not written yet")
-}
-
-// Delete reports whether the key was there: it is a read as well as a write.
-func (u *Unit) Delete(ctx context.Context, collection, key string) (bool, error) {
-	panic("not written yet")
-}
-
-// Increment adds by to a number (absent: 0) and returns the sum.
-func (u *Unit) Increment(ctx context.Context, collection, key string, by float64) (float64, error) {
-	panic("not written yet")
-}
-
-// Add is Increment without an answer, done at commit, so that it never conflicts.
-func (u *Unit) Add(ctx context.Context, collection, key string, by float64) error {
-	panic("not written yet")
-}
-func (u *Unit) GetMany(ctx context.Context, collection string, keys []string) (map[string]json.RawMessage, error) {
-	panic("not written yet")
-}
-
-// ListOptions of List and Entries.
-type ListOptions struct {
-	Prefix  string
-	Cursor  string // opaque; "" starts
-	Limit   int    // 0: DefaultList
-	Reverse bool
-}
-
-// Entry is one key with its value.
-type Entry struct {
-	Key   string          `json:"key"`
-	Value json.RawMessage `json:"value"`
-}
-
-func (u *Unit) List(ctx context.Context, collection string, o ListOptions) (keys []string, next string, err error) {
-	panic("not written yet")
-}
-func (u *Unit) Entries(ctx context.Context, collection string, o ListOptions) (entries []Entry, next string, err error) {
-	panic("not written yet")
-}
-
-// Defer adds an effect of another package to the commit, in order with the others.
-func (u *Unit) Defer(f func(context.Context, *db.Tx) error) { panic("not written yet") }
-
-// Commit commits what was written so far and begins a new snapshot: ctx.commit(). After an
-// error the execution must end: a Contended one runs again from the start, unless something
-// was committed before.
-func (u *Unit) Commit(ctx context.Context) error { panic("not written yet") }
-
-// NoRerun says that the execution called the outside world: a conflict is then final.
-func (u *Unit) NoRerun() { panic("not written yet") }
-
-// Empty, Apply and Close are for the dispatcher: see outbox.Effects.
-func (u *Unit) Empty() bool                                { panic("not written yet") }
-func (u *Unit) Apply(ctx context.Context, tx *db.Tx) error { panic("not written yet") }
-func (u *Unit) Close()                                     { panic("not written yet") }
-
-// Collection and Item are what the admin API lists; Value is set only by Get.
-type (
-	Collection struct {
-		Collection string `json:"collection"`
-		Keys       int    `json:"keys"`
+// New makes the store of d, whose events go to out. Serve must run for expired entries to be
+// deleted.
+func New(d *db.DB, out Emitter, o Options) *Store {
+	if o.Recent <= 0 {
+		o.Recent = 1 << 16
 	}
-	Item struct {
-		Key       string     `json:"key"`
-		Bytes     int        `json:"bytes"`
-		UpdatedAt cloud.Time `json:"updated_at"`
-		ExpiresAt cloud.Time `json:"expires_at"`
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
-	Record struct {
-		Key       string          `json:"key"`
-		Value     json.RawMessage `json:"value"`
-		CreatedAt cloud.Time      `json:"created_at"`
-		UpdatedAt cloud.Time      `json:"updated_at"`
-		ExpiresAt cloud.Time      `json:"expires_at"`
+	return &Store{
+		db: d, out: out, quota: o.Quota, log: o.Logger,
+		recent:  newRecent(o.Recent, recentBytes),
+		turns:   newTurns(),
+		usage:   newUsage(),
+		metrics: newMetrics(),
+		expiry:  expiry{wake: make(chan struct{}, 1)},
 	}
-)
-
-// The admin's view; from says who, and triggers fire as for a script's writes.
-func (s *Store) Collections(ctx context.Context, app cloud.AppID, p cloud.Page) ([]Collection, string, error) {
-	panic("not written yet")
-}
-func (s *Store) Keys(ctx context.Context, app cloud.AppID, collection, prefix string, p cloud.Page) ([]Item, string, error) {
-	panic("not written yet")
-}
-func (s *Store) Get(ctx context.Context, app cloud.AppID, collection, key string) (*Record, error) {
-	panic("not written yet")
-}
-func (s *Store) Put(ctx context.Context, from cloud.Origin, collection, key string, value json.RawMessage, ttl time.Duration) (*Record, error) {
-	panic("not written yet")
-}
-func (s *Store) Delete(ctx context.Context, from cloud.Origin, collection, key string) error {
-	panic("not written yet")
 }
 
-// Bytes is what an app's keys and values take.
-func (s *Store) Bytes(ctx context.Context, app cloud.AppID) (int64, error) { panic("not written yet") }
+// name is a key with its collection. A unit of work is of one app, so a name holds none.
+type name struct{ collection, key string }
 
-// Serve deletes expired entries, with their events, when they are due.
-func (s *Store) Serve(ctx context.Context) error { panic("not written yet") }
+func (n name) bytes() int { return len(n.collection) + len(n.key) }
+
+func (n name) check() error {
+	if err := checkCollection(n.collection); err != nil {
+		return err
+	}
+	return checkText("key", n.key, MaxKey)
+}
+
+func checkCollection(s string) error { return checkText("collection name", s, MaxCollection) }
+
+func checkText(what, s string, most int) error {
+	switch {
+	case s == "":
+		return cloud.Errorf(cloud.Invalid, "the %s is empty: give one of 1 to %d bytes", what, most)
+	case len(s) > most:
+		return cloud.Errorf(cloud.Invalid, "the %s has %d bytes: at most %d are allowed", what, len(s), most)
+	case !utf8.ValidString(s):
+		return cloud.Errorf(cloud.Invalid, "the %s is not valid UTF-8", what)
+	}
+	return nil
+}
+
+func checkValue(v json.RawMessage) error {
+	switch {
+	case len(v) == 0:
+		return cloud.Errorf(cloud.Invalid, "there is no value to store: use delete to remove a key, or store null")
+	case len(v) > MaxValue:
+		return cloud.Errorf(cloud.Invalid, "the value has %d bytes of JSON: at most %d are allowed", len(v), MaxValue)
+	case !utf8.Valid(v), !json.Valid(v):
+		return cloud.Errorf(cloud.Invalid, "the value is not valid JSON")
+	}
+	return nil
+}

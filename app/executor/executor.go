@@ -1,12 +1,20 @@
-// Package executor runs scripts: the gate, the compile cache, the engines and the
-// execution log.
+// Package executor runs scripts: the gate, the compile cache, warm contexts, the engines
+// and the execution log.
 package executor
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"picloud/app/cloud"
 	"picloud/app/outbox"
+	"picloud/app/sdk"
 	"picloud/db"
 )
 
@@ -16,56 +24,236 @@ type Scripts interface {
 	Script(ctx context.Context, id cloud.ScriptID) (*cloud.Script, error)
 }
 
-// Executor runs invocations. It is the outbox.Runner.
-type Executor struct{}
+// Options of New. The zero value of each field but Scripts works.
+type Options struct {
+	Scripts  Scripts
+	Services sdk.Services
+	Log      *Log     // keeps what Record is told; nil keeps nothing
+	Engines  []string // that scripts may use; quickjs
 
-func (e *Executor) Run(ctx context.Context, inv *cloud.Invocation, hold func(context.Context, *db.Tx) error) (*cloud.Result, outbox.Effects) {
-	panic("not written yet")
+	Concurrent int          // executions at once, the gate's size; DefaultGateSize
+	Memory     int64        // bytes all contexts may take together; half of the machine's
+	Ceiling    cloud.Limits // most that a script may ask for; see Limits
+	Logger     *slog.Logger
 }
-func (e *Executor) Record(inv *cloud.Invocation, res *cloud.Result) { panic("not written yet") }
+
+// Executor runs invocations. It is the outbox.Runner.
+type Executor struct {
+	scripts  Scripts
+	services sdk.Services
+	log      *Log
+	logger   *slog.Logger
+	engines  map[string]Engine
+	enabled  []string
+	defaults cloud.Limits // for limits that a script leaves open
+	ceiling  cloud.Limits
+	programs *programs
+	pool     *pool
+	metrics  *metrics
+	refused  sync.Map // scriptKey -> error: what an engine could not stop
+}
+
+// New makes an executor. It fails when the SDK doesn't load in an engine.
+func New(o Options) (*Executor, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if len(o.Engines) == 0 {
+		o.Engines = []string{cloud.EngineQuickJS}
+	}
+	if o.Concurrent <= 0 {
+		o.Concurrent = DefaultGateSize()
+	}
+	if o.Memory <= 0 {
+		o.Memory = machineMemory() / 2
+	}
+	e := &Executor{
+		scripts: o.Scripts, services: o.Services, log: o.Log, logger: o.Logger,
+		engines: map[string]Engine{}, enabled: o.Engines,
+		programs: newPrograms(), pool: newPool(o.Concurrent, o.Memory/4), metrics: newMetrics(),
+	}
+	e.defaults, e.ceiling = limitsFor(o.Memory, o.Concurrent, o.Ceiling)
+	for _, name := range o.Engines {
+		make, ok := engines[name]
+		if !ok {
+			return nil, cloud.Errorf(cloud.Invalid, "PICLOUD_ENGINES: there is no engine %q, only quickjs and otto", name)
+		}
+		var err error
+		if e.engines[name], err = make(sdk.Prelude); err != nil {
+			return nil, fmt.Errorf("engine %s: %w", name, err)
+		}
+	}
+	return e, nil
+}
+
+// engines are all there are.
+var engines = map[string]func(prelude string) (Engine, error){
+	cloud.EngineQuickJS: func(prelude string) (Engine, error) { return newQuickJS(prelude) },
+	cloud.EngineOtto:    func(prelude string) (Engine, error) { return newOtto(prelude) },
+}
+
+// Close frees all contexts that nothing runs in.
+func (e *Executor) Close() { e.pool.close() }
+
+// Forget drops what is kept for a script that was deleted.
+func (e *Executor) Forget(id cloud.ScriptID) {
+	e.pool.forget(id)
+	e.programs.forget(id)
+	e.metrics.forget(id)
+}
+
+// Limits are the instance's defaults and ceilings, for people who set a script's own.
+func (e *Executor) Limits() (defaults, ceiling cloud.Limits) { return e.defaults, e.ceiling }
+
+// Engines are the ones that scripts may use.
+func (e *Executor) Engines() []string { return slices.Clone(e.enabled) }
+
+// Run runs inv once, as outbox.Runner says. The time limit counts from its start.
+func (e *Executor) Run(ctx context.Context, inv *cloud.Invocation, hold func(context.Context, *db.Tx) error) (*cloud.Result, outbox.Effects) {
+	started := time.Now()
+	res, effects := e.run(ctx, inv, hold, started)
+	res.Started = cloud.TimeOf(started)
+	res.DurationMS = float64(time.Since(started).Microseconds()) / 1000
+	return res, effects
+}
+
+func (e *Executor) run(ctx context.Context, inv *cloud.Invocation, hold func(context.Context, *db.Tx) error, started time.Time) (*cloud.Result, outbox.Effects) {
+	script, err := e.scripts.Script(ctx, inv.Script)
+	if err != nil {
+		if cloud.KindOf(err) == cloud.NotFound {
+			err = cloud.Errorf(cloud.NotFound, "the script %s does not exist any more", inv.Script)
+		}
+		return failed(&Failure{Err: err}, script), nil
+	}
+	deadline := started.Add(time.Duration(script.TimeoutSeconds) * time.Second)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d // of a re-run
+	}
+	limits := e.limits(script)
+	c, err := e.context(ctx, script, limits)
+	if err != nil {
+		return failed(&Failure{Err: err}, script), nil
+	}
+	call := sdk.NewCall(ctx, e.services, inv, script, deadline, limits, hold)
+	finished, fail := c.Run(call, Budget{Ctx: ctx, Deadline: deadline, Limits: limits})
+	e.pool.give(keyOf(script), c, script.Isolation == cloud.IsolationFresh)
+	if fail != nil && fail.Stuck {
+		e.stuck(script, inv)
+		if call.Unit != nil {
+			call.Unit.Close() // the engine still holds the call: nothing else of it may be touched
+		}
+		return failed(fail, script), nil
+	}
+	res := e.result(finished, fail, script, limits)
+	res.Logs = call.Logs()
+	return res, effectsOf(call)
+}
+
+// effectsOf keeps a nil unit a nil interface.
+func effectsOf(call *sdk.Call) outbox.Effects {
+	if call.Unit == nil {
+		return nil
+	}
+	return call.Unit
+}
+
+// result makes the Result of a run that ended.
+func (e *Executor) result(finished string, fail *Failure, script *cloud.Script, limits cloud.Limits) *cloud.Result {
+	if fail != nil {
+		return failed(fail, script)
+	}
+	res, err := sdk.Answer([]byte(finished), limits.OutputBytes)
+	if err != nil {
+		return failed(&Failure{Err: err, Trace: &cloud.Trace{Message: cloud.Message(err), File: scriptFile(script.Name)}}, script)
+	}
+	res.ScriptVersion = script.Version
+	return res
+}
+
+// failed is the Result of a failure. What isn't meant for people keeps its cause, which
+// outbox looks for, under a message that is.
+func failed(f *Failure, script *cloud.Script) *cloud.Result {
+	res := &cloud.Result{Err: f.Err, Trace: f.Trace, StatusCode: cloud.KindOf(f.Err).Status()}
+	if res.Trace == nil {
+		res.Trace = &cloud.Trace{Message: cloud.Message(f.Err)}
+	}
+	if script != nil {
+		res.ScriptVersion = script.Version
+	}
+	return res
+}
+
+// context finds a warm context for the script or makes one.
+func (e *Executor) context(ctx context.Context, script *cloud.Script, limits cloud.Limits) (Context, error) {
+	key := keyOf(script)
+	if why, ok := e.refused.Load(key); ok {
+		return nil, why.(error)
+	}
+	if script.Isolation != cloud.IsolationFresh {
+		if c := e.pool.take(key); c != nil {
+			return c, nil
+		}
+	}
+	engine, err := e.engine(script)
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.programs.get(ctx, key, func() (Program, error) { return engine.Compile(script.Name, script.Source) })
+	if err != nil {
+		return nil, err
+	}
+	return engine.NewContext(p, limits)
+}
+
+func (e *Executor) engine(script *cloud.Script) (Engine, error) {
+	name := script.Engine
+	if name == "" {
+		name = cloud.EngineQuickJS
+	}
+	engine, ok := e.engines[name]
+	if !ok {
+		return nil, cloud.Errorf(cloud.Invalid, "the engine %q is not enabled on this instance (PICLOUD_ENGINES=%s)", name, strings.Join(e.enabled, ","))
+	}
+	return engine, nil
+}
+
+// stuck remembers that an engine could not stop a script: it is not run again until it is saved anew.
+func (e *Executor) stuck(script *cloud.Script, inv *cloud.Invocation) {
+	e.metrics.stuck.Inc()
+	e.refused.Store(keyOf(script), cloud.Errorf(cloud.Invalid,
+		"version %d of this script did not end when its time was up and can't be stopped: it is not run again until a new version is saved", script.Version))
+	e.logger.Error("script can't be stopped", "app", inv.App, "script", script.ID, "version", script.Version, "exec", inv.ID)
+}
+
+// Record counts an execution and keeps it in the log.
+func (e *Executor) Record(inv *cloud.Invocation, res *cloud.Result) {
+	e.metrics.record(inv, res)
+	if e.log != nil {
+		e.log.Record(inv, res)
+	}
+	if res.Err != nil && cloud.KindOf(res.Err) == cloud.Internal && !errors.Is(res.Err, context.Canceled) {
+		e.logger.Error("execution failed inside PiCloud", "app", inv.App, "script", inv.Script, "exec", inv.ID, "err", res.Err)
+	}
+}
+
+// maxSource is the longest script, in bytes.
+const maxSource = 1 << 20
 
 // Check compiles s as a save would and checks its limits against the instance's ceiling; the
 // error is Invalid and names line and column. control calls it before it stores.
-func (e *Executor) Check(ctx context.Context, s *cloud.Script) error { panic("not written yet") }
-
-// Gate is the outbox.Gate: bounds how many executions run at once.
-type Gate struct{}
-
-// Log is the execution log: batched writes to logs.db, capped, readable at once.
-type Log struct{}
-
-// Query selects executions.
-type Query struct {
-	ScriptID cloud.ScriptID
-	Status   cloud.Status
-	Source   string
-	Since    cloud.Time
+func (e *Executor) Check(ctx context.Context, s *cloud.Script) error {
+	if len(s.Source) > maxSource {
+		return cloud.Errorf(cloud.Invalid, "source: %d bytes are more than the %d a script may have", len(s.Source), maxSource)
+	}
+	if err := e.checkLimits(s); err != nil {
+		return err
+	}
+	engine, err := e.engine(s)
+	if err != nil {
+		return err
+	}
+	_, err = engine.Compile(s.Name, s.Source)
+	return err
 }
-
-// Executions lists an app's executions, newest first.
-func (l *Log) Executions(ctx context.Context, app cloud.AppID, q Query, p cloud.Page) ([]*cloud.Execution, string, error) {
-	panic("not written yet")
-}
-
-// Execution is one by its id; NotFound when it was never there or its log is gone.
-func (l *Log) Execution(ctx context.Context, id cloud.ExecutionID) (*cloud.Execution, error) {
-	panic("not written yet")
-}
-
-// Attempts are the executions that ran for one outbox row, in order.
-func (l *Log) Attempts(ctx context.Context, event cloud.RowID) ([]*cloud.Execution, error) {
-	panic("not written yet")
-}
-
-// Chain is every execution of a root, oldest first, at most 1000.
-func (l *Log) Chain(ctx context.Context, root cloud.ExecutionID) ([]*cloud.Execution, error) {
-	panic("not written yet")
-}
-
-// Subscribe streams an app's finished executions until cancel; a slow reader misses some.
-func (l *Log) Subscribe(app cloud.AppID) (<-chan *cloud.Execution, func()) {
-	panic("not written yet")
-}
-
-// Serve writes what was recorded, in batches, and keeps the caps.
-func (l *Log) Serve(ctx context.Context) error { panic("not written yet") }

@@ -1,0 +1,182 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"picloud/app/cloud"
+	"picloud/app/outbox"
+)
+
+var _ outbox.Gate = (*Gate)(nil)
+
+func TestGateQueueIsInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(GateOptions{Size: 1})
+		if err := g.Enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var order []string
+		wait := func(name string, enter func(context.Context) error) {
+			go func() {
+				if err := enter(t.Context()); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				order = append(order, name)
+				mu.Unlock()
+				g.Leave(false)
+			}()
+			synctest.Wait()
+		}
+		wait("first", g.Enter)
+		wait("second", g.Enter)
+		wait("rerun", g.Reenter)
+		g.Leave(false)
+		synctest.Wait()
+		if want := []string{"rerun", "first", "second"}; !slices.Equal(order, want) {
+			t.Errorf("got %v, want %v", order, want)
+		}
+		if s := g.Stats(); s.InUse != 0 || s.Waiting != 0 {
+			t.Errorf("at the end: %+v, want nothing in use", s)
+		}
+	})
+}
+
+func TestGateRejects(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(GateOptions{Size: 1, Queue: 1, Wait: 300 * time.Millisecond})
+		if err := g.Enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		late := make(chan error, 1)
+		began := time.Now()
+		go func() { late <- g.Enter(t.Context()) }()
+		synctest.Wait()
+		if err := g.Enter(t.Context()); cloud.KindOf(err) != cloud.Overloaded {
+			t.Errorf("with a full queue: got %v, want overloaded", err)
+		}
+		if err := <-late; cloud.KindOf(err) != cloud.Overloaded {
+			t.Errorf("after the wait: got %v, want overloaded", err)
+		}
+		if took := time.Since(began); took != 300*time.Millisecond {
+			t.Errorf("waited %v, want 300ms", took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { late <- g.Reenter(ctx) }()
+		synctest.Wait()
+		cancel()
+		if err := <-late; err == nil {
+			t.Error("a cancelled re-run got a permit")
+		}
+		g.Leave(false)
+		if err := g.Enter(t.Context()); err != nil {
+			t.Errorf("after all that: %v", err)
+		}
+		if s := g.Stats(); s.InUse != 1 || s.Rejected != 3 {
+			t.Errorf("got %+v, want 1 in use and 3 rejected", s)
+		}
+	})
+}
+
+func TestGateAsyncShare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(GateOptions{Size: 8, Wait: time.Minute})
+		if got := g.TryEnter(100); got != 8 {
+			t.Fatalf("nobody waits: async got %d, want all 8", got)
+		}
+		entered := 0
+		for range 20 {
+			go func() {
+				if g.Enter(t.Context()) == nil {
+					entered++
+				}
+			}()
+		}
+		synctest.Wait()
+		for range 6 {
+			g.Leave(true) // async work ends; callers take over until async is at its quarter
+			synctest.Wait()
+		}
+		if s := g.Stats(); entered != 6 || s.Async != 2 {
+			t.Fatalf("callers %d, async %d, want 6 and 2", entered, s.Async)
+		}
+		g.TryEnter(5) // async wants more
+		g.Leave(true)
+		synctest.Wait()
+		select {
+		case <-g.Freed():
+		default:
+			t.Fatal("async is below its quarter and hungry, but was offered nothing")
+		}
+		if got := g.TryEnter(5); got != 1 {
+			t.Fatalf("async got %d of the offer, want 1", got)
+		}
+		g.Leave(true)
+		time.Sleep(2 * offerTime)
+		synctest.Wait()
+		if entered != 7 {
+			t.Errorf("an offer that nobody takes: %d callers entered, want 7", entered)
+		}
+	})
+}
+
+func TestGateFreedAfterHunger(t *testing.T) {
+	t.Parallel()
+	g := NewGate(GateOptions{Size: 2})
+	if got := g.TryEnter(2); got != 2 {
+		t.Fatalf("got %d, want 2", got)
+	}
+	if got := g.TryEnter(1); got != 0 {
+		t.Fatalf("got %d, want 0", got)
+	}
+	g.Leave(true)
+	select {
+	case <-g.Freed():
+	default:
+		t.Error("no signal although async work was turned away")
+	}
+}
+
+func TestGateUnderLoad(t *testing.T) {
+	t.Parallel()
+	g := NewGate(GateOptions{Size: 3, Wait: time.Minute})
+	var running, most int
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			for range 50 {
+				enter := g.Enter
+				if i%8 == 0 {
+					enter = g.Reenter
+				}
+				if err := enter(context.Background()); err != nil {
+					t.Error(errors.Unwrap(err), err)
+					return
+				}
+				mu.Lock()
+				running++
+				most = max(most, running)
+				mu.Unlock()
+				mu.Lock()
+				running--
+				mu.Unlock()
+				g.Leave(false)
+			}
+		})
+	}
+	wg.Wait()
+	if s := g.Stats(); most > 3 || s.InUse != 0 || s.Waiting != 0 {
+		t.Errorf("most at once %d, then %+v; want at most 3, then nothing", most, s)
+	}
+}

@@ -1,0 +1,181 @@
+// The prelude builds the surface that scripts see. Its value is a function that takes the
+// host call and returns what the engine works with. It is ES5, for every engine.
+//
+// Contexts are warm: a script may have changed any prototype or global before its next
+// execution. So everything that is needed later is captured here, bare property reads go to
+// own properties only, and what crosses to the host is put together from strings.
+(function (global) {
+  "use strict";
+  return function (host) {
+    var parse = JSON.parse, stringify = JSON.stringify, Err = Error, TypeErr = TypeError, Text = String,
+        create = Object.create, define = Object.defineProperty, freeze = Object.freeze, isArray = Array.isArray,
+        isFinite = global.isFinite, names = Object.getOwnPropertyNames,
+        uncurry = Function.prototype.bind.bind(Function.prototype.call),
+        cut = uncurry("".substring), join = uncurry([].join);
+    var last = null, lastCode = ""; // the newest exception of the SDK, for describe
+
+    // own gives o a property of its own, whatever its prototypes say.
+    function own(o, name, value, enumerable, fixed) {
+      var d = create(null);
+      d.value = value;
+      d.enumerable = !!enumerable;
+      d.writable = d.configurable = !fixed;
+      return define(o, name, d);
+    }
+
+    // fault is an exception of the SDK: code is one of the API's error codes.
+    function fault(code, message) {
+      var e = new Err(message);
+      own(e, "name", code);
+      last = e;
+      lastCode = code;
+      return e;
+    }
+
+    // call runs a host function; args is a JSON array as text.
+    function call(op, args) {
+      var out = host(op, args), e;
+      if (out === "") { return undefined; }
+      if (out[0] !== "!") { return parse(out); }
+      e = parse(cut(out, 1));
+      throw fault(e[0], e[1]);
+    }
+
+    // json is v as JSON, which must be able to hold it.
+    function json(v, what) {
+      var text;
+      if (typeof v === "string") { return stringify(v); }
+      if (typeof v === "number") {
+        if (isFinite(v)) { return stringify(v); }
+        throw fault("invalid", what + " is " + v + ", which JSON can't hold");
+      }
+      try {
+        text = stringify(v);
+      } catch (e) {
+        if (!(e instanceof TypeErr)) { throw e; }
+        throw fault("invalid", what + " can't be written as JSON: " + e.message);
+      }
+      if (text === undefined) {
+        throw fault("invalid", what + " is " + (v === undefined ? "undefined" : "a " + typeof v) + ", which JSON can't hold");
+      }
+      return text;
+    }
+
+    // arg is one argument of a host call: undefined travels as null, bytes in a typed array
+    // as a list of numbers.
+    function arg(v, n) {
+      if (v === undefined || v === null) { return "null"; }
+      if (typeof v === "object" && !isArray(v) && v.BYTES_PER_ELEMENT === 1 && typeof v.length === "number") {
+        if (v.length > 1048576) { throw fault("too_large", "argument " + n + " has more than 1 MiB"); }
+        return "[" + join(v, ",") + "]";
+      }
+      return json(v, "argument " + n);
+    }
+
+    // pass is a function that hands its arguments to a host function.
+    function pass(op) {
+      return function () {
+        var args = "", i;
+        for (i = 0; i < arguments.length; i++) { args += (i ? "," : "") + arg(arguments[i], i + 1); }
+        return call(op, "[" + args + "]");
+      };
+    }
+
+    // seal freezes o and the functions it holds.
+    function seal(o) {
+      var all = names(o), i;
+      for (i = 0; i < all.length; i++) { if (typeof o[all[i]] === "function") { freeze(o[all[i]]); } }
+      return freeze(o);
+    }
+
+    // expose makes o a global that scripts can't change.
+    function expose(name, o) { own(global, name, seal(o), false, true); }
+
+    // lift exposes host functions as they are.
+    function lift(name, functions) {
+      var o = {}, i;
+      for (i = 0; i < functions.length; i++) { o[functions[i]] = pass(name + "." + functions[i]); }
+      expose(name, o);
+    }
+
+    // HttpError answers the caller with a status of its own: throw new HttpError(404, {…}).
+    function HttpError(status, body) {
+      var e = this instanceof HttpError ? this : create(HttpError.prototype);
+      own(e, "name", "HttpError");
+      own(e, "message", typeof body === "string" ? body : "HTTP " + Text(status));
+      own(e, "status", status, true);
+      own(e, "body", body, true);
+      own(e, "stack", new Err().stack);
+      return e;
+    }
+    HttpError.prototype = create(Err.prototype);
+    own(HttpError.prototype, "constructor", HttpError);
+    freeze(HttpError.prototype);
+    expose("HttpError", HttpError);
+
+/*MODULES*/
+    function commit() { call("ctx.commit", "[]"); }
+    freeze(commit);
+
+    function begin(text) {
+      last = null;
+      return own(parse(text), "commit", commit, true);
+    }
+
+    // What finish and fail write for sdk.Answer: a letter for the form, then the text.
+    //   u nothing, s a string as it is, j JSON, x why the value can't be sent
+    //   r a response, h that of an HttpError: status and headers as JSON, a line feed, and the body as above
+    function form(v) {
+      if (v === undefined) { return "u"; }
+      return typeof v === "string" ? "s" + v : "j" + json(v, "the answer");
+    }
+    function response(letter, status, headers, isBase64, body) {
+      var head = stringify({ statusCode: status, headers: headers, isBase64: isBase64 });
+      return letter + head + "\n" + (body === null ? "u" : form(body));
+    }
+    function attempt(write, v) {
+      try { return write(v); } catch (e) { return "x" + brief(e); }
+    }
+    function answer(v) {
+      if (typeof v === "object" && v !== null && "statusCode" in v) {
+        return response("r", v.statusCode, v.headers, v.isBase64, v.body);
+      }
+      return form(v);
+    }
+    function refusal(e) { return response("h", e.status, undefined, undefined, e.body); }
+    function isRefusal(e) {
+      try { return e instanceof HttpError; } catch (_) { return false; }
+    }
+
+    // words is v for people, at most n characters of it; it never throws.
+    function words(v, n) {
+      try {
+        var s = typeof v === "string" ? v : v === undefined ? "" : Text(v);
+        return s.length > n ? cut(s, 0, n) + "…" : s;
+      } catch (_) { return ""; }
+    }
+    function part(e, name, n) {
+      try { return words(e[name], n); } catch (_) { return ""; }
+    }
+    function isObject(e) { return typeof e === "object" && e !== null || typeof e === "function"; }
+    function brief(e) { return isObject(e) ? part(e, "message", 1000) : words(e, 1000); }
+    function describe(e) {
+      var d = { name: "", message: "", stack: "" };
+      if (isObject(e)) {
+        d = { name: part(e, "name", 200), message: part(e, "message", 4000), stack: part(e, "stack", 8000) };
+      }
+      if (d.message === "") {
+        try { d.message = words(typeof e === "object" && d.name === "" ? stringify(e) : e, 4000); } catch (_) { d.message = "?"; }
+      }
+      if (e !== null && e === last) { d = { name: d.name, message: d.message, stack: d.stack, code: lastCode }; }
+      return stringify(d);
+    }
+
+    return {
+      begin: begin,
+      finish: function (v) { return attempt(answer, v); },
+      fail: function (e) { return isRefusal(e) ? attempt(refusal, e) : ""; },
+      describe: describe
+    };
+  };
+})(this);

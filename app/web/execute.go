@@ -1,0 +1,44 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"picloud/app/cloud"
+)
+
+// executeInput is a request made up for a script. Everything may be left out.
+type executeInput struct {
+	Body    json.RawMessage   `json:"body"`
+	Headers map[string]string `json:"headers"`
+	Method  string            `json:"method"` // POST
+	Path    string            `json:"path"`   // /, may have a query
+	Params  map[string]string `json:"params"` // as a route's pattern would have found them
+}
+
+// execute runs a script for somebody who may change it, as themselves.
+func (s *Server) execute(ctx context.Context, q *request, in executeInput) error {
+	path, query, _ := strings.Cut(cmpOr(in.Path, "/"), "?")
+	if !strings.HasPrefix(path, "/") {
+		return cloud.Errorf(cloud.BadRequest, "path: want a path that starts with /")
+	}
+	req := &cloud.Request{
+		Method: strings.ToUpper(cmpOr(in.Method, http.MethodPost)), Host: q.r.Host, Path: path, Params: in.Params,
+		Query: decodeQueryValues(query), Headers: map[string]string{}, Body: null, RemoteAddress: q.from.Address,
+	}
+	for name, value := range in.Headers {
+		req.Headers[strings.ToLower(name)] = value
+	}
+	if len(in.Body) > 0 && string(in.Body) != "null" {
+		req.Body, req.RawBody = in.Body, string(in.Body)
+		if req.Headers["content-type"] == "" {
+			req.Headers["content-type"] = "application/json"
+		}
+	}
+	inv := invocation(q.script.AppID, q.script.ID, req)
+	inv.Principal = q.who
+	s.runAndAnswer(ctx, q.w, q.r, inv)
+	return nil
+}

@@ -1,0 +1,110 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"picloud/app/cloud"
+)
+
+// Bounds of event streams.
+const (
+	maxStreams      = 128              // open at once, for the whole instance
+	heartbeat       = 15 * time.Second // also how soon a lost right ends a stream
+	streamWriteTime = 10 * time.Second // a client that takes longer is dropped
+)
+
+type streamQuery struct {
+	ScriptID cloud.ScriptID `json:"script_id"`
+	Status   cloud.Status   `json:"status"`
+	Source   string         `json:"source"`
+}
+
+func (in streamQuery) wants(x *cloud.Execution) bool {
+	return (in.ScriptID.IsZero() || in.ScriptID == x.ScriptID) && (in.Status == "" || in.Status == x.Status) && (in.Source == "" || in.Source == x.Source)
+}
+
+// stream sends an app's executions as they finish, until the client leaves, loses its right
+// or its session, falls behind, or the server stops.
+func (s *Server) stream(ctx context.Context, q *request, in streamQuery) error {
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		return cloud.Errorf(cloud.Overloaded, "%d event streams are open: close one", maxStreams)
+	}
+	finished, cancel := s.Log.Subscribe(q.appID)
+	defer cancel()
+	out := &eventWriter{w: q.w, c: http.NewResponseController(q.w)}
+	if err := out.open(); err != nil {
+		return nil // the client has gone
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.stopping:
+			return nil
+		case x, open := <-finished:
+			if !open {
+				return nil
+			}
+			if in.wants(x) {
+				err = out.event("execution", complete(x))
+			}
+		case <-beat.C:
+			if !s.stillMay(ctx, q) {
+				_ = out.event("end", map[string]string{"reason": "the right to read this app's logs has ended"})
+				return nil
+			}
+			err = out.send(": heartbeat\n\n")
+		}
+		if err != nil {
+			return nil // gone, or too slow: it reconnects
+		}
+	}
+}
+
+// stillMay asks again who is calling and whether they may.
+func (s *Server) stillMay(ctx context.Context, q *request) bool {
+	p, err := s.principal(ctx, q.r)
+	return err == nil && p.Can(cloud.LogRead, q.appID)
+}
+
+// eventWriter writes server-sent events, each within a bounded time.
+type eventWriter struct {
+	w http.ResponseWriter
+	c *http.ResponseController
+}
+
+func (e *eventWriter) open() error {
+	// The server's timeouts are for requests that end.
+	_ = e.c.SetReadDeadline(time.Time{})
+	h := e.w.Header()
+	secure(h)
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	e.w.WriteHeader(http.StatusOK)
+	return e.send(": connected\n\n")
+}
+
+func (e *eventWriter) event(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return e.send("event: " + name + "\ndata: " + string(b) + "\n\n")
+}
+
+func (e *eventWriter) send(text string) error {
+	_ = e.c.SetWriteDeadline(time.Now().Add(streamWriteTime)) // a recorder in tests has none
+	if _, err := e.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	return e.c.Flush()
+}

@@ -1,0 +1,145 @@
+package web
+
+import (
+	"context"
+
+	"picloud/app/cloud"
+	"picloud/app/outbox"
+)
+
+// triggerView is a trigger with the filter of its kind beside the common fields, and once
+// more under details, where clients of the first PiCloud look for it.
+type triggerView struct {
+	cloud.Trigger
+	*cloud.KVFilter
+	*cloud.DeadLetterFilter
+	Details triggerDetails `json:"details"`
+}
+
+type triggerDetails struct {
+	Kind string `json:"kind"`
+	*cloud.KVFilter
+	*cloud.DeadLetterFilter
+}
+
+func viewTrigger(t *cloud.Trigger) *triggerView {
+	kv := t.KV
+	if kv != nil && kv.Ops == nil {
+		kv = &cloud.KVFilter{CollectionGlob: kv.CollectionGlob, Ops: []string{}}
+	}
+	return &triggerView{Trigger: *t, KVFilter: kv, DeadLetterFilter: t.DeadLetter, Details: triggerDetails{t.Kind, kv, t.DeadLetter}}
+}
+
+type triggerList struct {
+	Triggers []*triggerView `json:"triggers"`
+	Next     *string        `json:"next_cursor"`
+}
+
+func (s *Server) triggers(ctx context.Context, q *request, in pageQuery) (triggerList, error) {
+	page, err := in.page()
+	if err != nil {
+		return triggerList{}, err
+	}
+	found, next, err := s.Outbox.Triggers(ctx, q.appID, page)
+	views := make([]*triggerView, len(found))
+	for i, t := range found {
+		views[i] = viewTrigger(t)
+	}
+	return triggerList{views, cursor(next)}, err
+}
+
+type kvTriggerInput struct {
+	ScriptID         cloud.ScriptID `json:"script_id" required:"true"`
+	CollectionGlob   string         `json:"collection_glob" required:"true"`
+	Ops              []string       `json:"ops"`
+	DispatchMode     string         `json:"dispatch_mode"`
+	Enabled          *bool          `json:"enabled"`
+	RetryMaxAttempts *int           `json:"retry_max_attempts"`
+	RetryBackoff     string         `json:"retry_backoff"`
+	RetryBaseMS      *int           `json:"retry_base_ms"`
+}
+
+func (s *Server) createKVTrigger(ctx context.Context, q *request, in kvTriggerInput) (*triggerView, error) {
+	t := &cloud.Trigger{
+		ScriptID: in.ScriptID, Kind: cloud.SourceKV, Enabled: in.Enabled == nil || *in.Enabled,
+		DispatchMode: cmpOr(in.DispatchMode, cloud.DispatchAsync), RetryBackoff: in.RetryBackoff,
+		KV: &cloud.KVFilter{CollectionGlob: in.CollectionGlob, Ops: nonNil(in.Ops)},
+	}
+	// Zero means the instance's default to the outbox, so a zero that was asked for is judged here.
+	if in.RetryMaxAttempts != nil {
+		if t.RetryMaxAttempts = *in.RetryMaxAttempts; t.RetryMaxAttempts < 1 {
+			return nil, cloud.Errorf(cloud.Invalid, "retry_max_attempts: want 1 or more")
+		}
+	}
+	if in.RetryBaseMS != nil {
+		if t.RetryBaseMS = *in.RetryBaseMS; t.RetryBaseMS < 1 {
+			return nil, cloud.Errorf(cloud.Invalid, "retry_base_ms: want 1 or more")
+		}
+	}
+	return s.createTrigger(ctx, q, t)
+}
+
+type deadLetterTriggerInput struct {
+	ScriptID        cloud.ScriptID  `json:"script_id" required:"true"`
+	SourceFilter    string          `json:"source_filter"`
+	TriggerIDFilter cloud.TriggerID `json:"trigger_id_filter"`
+	ScriptIDFilter  cloud.ScriptID  `json:"script_id_filter"`
+	Enabled         *bool           `json:"enabled"`
+}
+
+func (s *Server) createDeadLetterTrigger(ctx context.Context, q *request, in deadLetterTriggerInput) (*triggerView, error) {
+	return s.createTrigger(ctx, q, &cloud.Trigger{
+		ScriptID: in.ScriptID, Kind: cloud.SourceDeadLetter, Enabled: in.Enabled == nil || *in.Enabled, DispatchMode: cloud.DispatchAsync,
+		DeadLetter: &cloud.DeadLetterFilter{SourceFilter: in.SourceFilter, TriggerIDFilter: in.TriggerIDFilter, ScriptIDFilter: in.ScriptIDFilter},
+	})
+}
+
+func (s *Server) createTrigger(ctx context.Context, q *request, t *cloud.Trigger) (*triggerView, error) {
+	if err := s.ownScript(ctx, q, t.ScriptID); err != nil {
+		return nil, err
+	}
+	t.AppID, t.RegisteredByPrincipal = q.appID, q.who.User
+	if err := s.Outbox.CreateTrigger(ctx, t); err != nil {
+		return nil, err
+	}
+	q.note(t.ID, "%s", t.Kind)
+	return viewTrigger(t), nil
+}
+
+func (s *Server) trigger(ctx context.Context, q *request, _ none) (*triggerView, error) {
+	id, err := pathID[cloud.Trigger](q, "id")
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.Outbox.Trigger(ctx, q.appID, id)
+	if err != nil {
+		return nil, err
+	}
+	return viewTrigger(t), nil
+}
+
+func (s *Server) updateTrigger(ctx context.Context, q *request, in outbox.TriggerPatch) (*triggerView, error) {
+	id, err := pathID[cloud.Trigger](q, "id")
+	if err != nil {
+		return nil, err
+	}
+	if in.ScriptID != nil {
+		if err := s.ownScript(ctx, q, *in.ScriptID); err != nil {
+			return nil, err
+		}
+	}
+	t, err := s.Outbox.UpdateTrigger(ctx, q.appID, id, in)
+	if err != nil {
+		return nil, err
+	}
+	q.note(id, "%s", changed(in))
+	return viewTrigger(t), nil
+}
+
+func (s *Server) deleteTrigger(ctx context.Context, q *request, _ none) (none, error) {
+	id, err := pathID[cloud.Trigger](q, "id")
+	if err != nil {
+		return none{}, err
+	}
+	return none{}, s.Outbox.DeleteTrigger(ctx, q.appID, id)
+}
