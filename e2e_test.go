@@ -104,18 +104,36 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		env = append(env, a)
 	}
-	exe, err := exec.LookPath("picloud")
-	ts.Check(err)
-	in.log, err = os.OpenFile(filepath.Join(ts.Getenv("WORK"), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	ts.Check(err)
-	in.cmd = exec.Command(exe, flags...)
+	if err := in.start(env, flags...); err != nil {
+		ts.Fatalf("%v", err)
+	}
+}
+
+// start runs the binary and waits until it is ready. Its log goes beside the data directory.
+func (in *instance) start(env []string, args ...string) error {
+	exe := os.Getenv("PICLOUD_BIN")
+	if exe == "" {
+		var err error
+		if exe, err = exec.LookPath("picloud"); err != nil {
+			return err
+		}
+	}
+	var err error
+	in.log, err = os.OpenFile(filepath.Join(filepath.Dir(in.dir), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	in.cmd = exec.Command(exe, args...)
 	in.cmd.Env, in.cmd.Stderr = env, in.log
-	ts.Check(in.cmd.Start())
+	if err := in.cmd.Start(); err != nil {
+		return err
+	}
 	if err := in.ready(); err != nil {
 		b, _ := os.ReadFile(in.log.Name())
 		in.kill()
-		ts.Fatalf("%v; its log:\n%s", err, b)
+		return fmt.Errorf("%w; its log:\n%s", err, b)
 	}
+	return nil
 }
 
 func (in *instance) ready() error {

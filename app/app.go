@@ -84,7 +84,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		Control: a.control, Outbox: a.outbox, Data: a.data, Log: a.executions,
 		Registry: a.registry(), Logger: a.log, Version: BuildVersion(),
 		MaxBodyBytes: cfg.MaxBodyBytes, TrustedProxies: cfg.TrustedProxies, TLS: cfg.tls(), SessionTTL: cfg.SessionTTL,
-		Ready: a.ready, System: a.system,
+		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.ready, System: a.system,
 	})
 	return a, a.firstStart(ctx)
 }
@@ -144,7 +144,7 @@ func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
 
 // ready says why the instance can't work.
 func (a *App) ready(ctx context.Context) error {
-	if !a.outbox.Running() {
+	if !a.outbox.Serving() {
 		return cloud.Errorf(cloud.Overloaded, "the dispatcher does not run")
 	}
 	return a.state.View(ctx, func(_ context.Context, rx *db.Rx) error {

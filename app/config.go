@@ -55,6 +55,8 @@ type Config struct {
 	ACMEDomains      []string
 	SlugRoutes       bool
 
+	Logger *slog.Logger // slog.Default()
+
 	values []Value
 }
 

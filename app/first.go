@@ -106,7 +106,8 @@ func CreateUser(o Offline) error {
 // ends their sessions.
 func ResetPassword(o Offline) error {
 	return o.with(func(c *control.Control) error {
-		return c.ResetPassword(o.Context, o.Username, o.Password)
+		_, err := c.ResetPassword(o.Context, o.Username, o.Password)
+		return err
 	})
 }
 

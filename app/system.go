@@ -33,7 +33,7 @@ func (a *App) system(_ context.Context, s *web.System) error {
 		*bytes = n
 	}
 	g := a.gate.Stats()
-	s.Gate = web.SystemGate{Capacity: g.Size, InUse: g.InUse, Waiting: g.Waiting}
+	s.Gate = web.SystemGate{Capacity: g.Capacity, InUse: g.InUse, Waiting: g.Waiting}
 	s.Replication.State = "off"
 	var disk unix.Statfs_t
 	if err := unix.Statfs(a.cfg.DataDir, &disk); err != nil {

@@ -142,6 +142,10 @@ var conformance = []struct {
 	{"job nobody waits for", `let n = 0; export default () => { Promise.resolve().then(() => { n++ }); return n >= 0 }`, `{}`, `vtrue`, "-"},
 	{"never settles", `export default () => new Promise(() => {})`, `{}`, `script_error: TypeError: the handler's promise never settles: there is nothing left to wait for`, "-"},
 	{"async throw", "export default async () => {\n  await null\n  null.x\n}", `{}`, `script_error: TypeError: cannot read property 'x' of null at main.js:3:7`, "-"},
+	{"rejection nobody waits for", "export default () => {\n  (async () => { await null; throw new Error('lost') })();\n  return 1\n}", `{}`, `script_error: Error: lost at main.js:2:45`, "-"},
+	{"rejection handled late", `export default async () => { const p = Promise.reject(1); await null; try { await p } catch (e) { return e } }`, `{}`, `v1`, "-"},
+	{"rejection caught", `export default () => { Promise.reject(1).catch(() => {}); return Promise.allSettled([Promise.reject(2)]).then(r => r.length) }`, `{}`, `v1`, "-"},
+	{"rejection with a throw", `export default async () => { Promise.reject(new Error("first")); throw new Error("own") }`, `{}`, `script_error: Error: own at main.js:1:81`, "-"},
 	{"async http error", `export default async () => { throw new HttpError(418, {a: 1}) }`, `{}`, `h[418,{"a":1}]`, "-"},
 	{"not a function", `export default 5`, `{}`, noHandlerText, "-"},
 	{"dynamic import", `export default async () => { try { await import("x") } catch (e) { return e.name } }`, `{}`, `v"ReferenceError"`, "-"},
@@ -227,9 +231,32 @@ func TestOperationBudget(t *testing.T) {
 				t.Errorf("within the budget: got %s", got)
 			}
 			for range 2 {
-				if got, want := run(1_000_000_000, 100_000), "budget_exceeded: the operation budget of 100000 was used up"; got != want {
+				if got, want := run(1_000_000_000, 100_000), "budget_exceeded: the operation budget of 100000 was used up"; !strings.HasPrefix(got, want) {
 					t.Errorf("beyond it: got %s, want %s", got, want)
 				}
+			}
+		})
+	}
+}
+
+// TestStopsHavePositions checks that the author of an endless loop is told where it is: the
+// last position before it that the engine knows.
+func TestStopsHavePositions(t *testing.T) {
+	t.Parallel()
+	e := testQuickJS(t)
+	for _, tt := range []struct{ name, source, want string }{
+		{"sync", "module.exports = function () {\n  f()\n}\nfunction f() {\n  for (;;);\n}", "main.js:4:1"},
+		{"call", "module.exports = function () {\n  for (;;)\n    f()\n}\nfunction f() {}", "main.js:3:6"},
+		{"async", "export default async () => {\n  await null\n\n\n  for (;;);\n}", "main.js:2:3"},
+		{"at start", "let a = 1\nlet b = String(a)\nfor (;;);\nexport default 1", "main.js:2:7"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := budget(time.Minute)
+			b.Limits.Operations = 10_000
+			_, f := start(t, e, tt.source).Run(newHost(`{}`), b)
+			if got := outcome("", f); !strings.HasSuffix(got, " at "+tt.want) {
+				t.Errorf("got %s, want it at %s", got, tt.want)
 			}
 		})
 	}

@@ -74,12 +74,12 @@ func New(o Options) (*Executor, error) {
 	}
 	e.defaults, e.ceiling = limitsFor(o.Memory, o.Concurrent, o.Ceiling)
 	for _, name := range o.Engines {
-		make, ok := engines[name]
+		newEngine, ok := engines[name]
 		if !ok {
 			return nil, cloud.Errorf(cloud.Invalid, "PICLOUD_ENGINES: there is no engine %q, only quickjs and otto", name)
 		}
 		var err error
-		if e.engines[name], err = make(sdk.Prelude); err != nil {
+		if e.engines[name], err = newEngine(sdk.Prelude); err != nil {
 			return nil, fmt.Errorf("engine %s: %w", name, err)
 		}
 	}

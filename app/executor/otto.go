@@ -166,11 +166,11 @@ func (e *ottoJS) NewContext(p Program, _ cloud.Limits) (_ Context, err error) {
 		}
 	}()
 	c.vm.SetStackDepthLimit(ottoDepth)
-	make, err := c.vm.Run(e.prelude)
+	prelude, err := c.vm.Run(e.prelude)
 	if err != nil {
 		return nil, fmt.Errorf("load the SDK: %w", err)
 	}
-	surface, err := make.Call(otto.UndefinedValue(), c.hostCall)
+	surface, err := prelude.Call(otto.UndefinedValue(), c.hostCall)
 	if err != nil {
 		return nil, fmt.Errorf("load the SDK: %w", err)
 	}

@@ -33,6 +33,8 @@ type quickRuntime struct {
 	fatal error // with stopHost: from the host call
 	over  context.Context
 
+	rejected []rejection // promises of the running execution
+
 	loading bool         // the script's top level runs
 	broken  bool         // a panic went through the engine: only the arena can be freed
 	running atomic.Int64 // due, while it runs, for the watchdog; else 0
@@ -256,6 +258,7 @@ func newQuickRuntime(size uintptr, compiler bool) (q *quickRuntime, err error) {
 	lib.XJS_SetCanBlock(q.tls, q.rt, 0)
 	lib.XJS_SetContextOpaque(q.tls, ctx, q.slot)
 	lib.XJS_SetInterruptHandler(q.tls, q.rt, cfunc(quickInterrupt), q.slot)
+	lib.XJS_SetHostPromiseRejectionTracker(q.tls, q.rt, cfunc(quickRejection), q.slot)
 	return q, nil
 }
 

@@ -109,6 +109,11 @@ func (a *args) number(name string, standard float64) float64 {
 	return f
 }
 
+// invalid is the error for a caller's mistake.
+func invalid(format string, args ...any) error {
+	return cloud.Errorf(cloud.Invalid, format, args...)
+}
+
 // maxSafe is the greatest integer up to which a JavaScript number holds every integer.
 const maxSafe = 1<<53 - 1
 

@@ -85,9 +85,9 @@ func appendStrings(b []byte, list []string) []byte {
 }
 
 // Answers of host functions.
-func textOut(s string) []byte   { return appendString(make([]byte, 0, len(s)+8), s) }
+func textOut(s string) []byte    { return appendString(make([]byte, 0, len(s)+8), s) }
 func numberOut(f float64) []byte { return appendNumber(make([]byte, 0, 24), f) }
-func bytesOut(d []byte) []byte  { return appendBytes(make([]byte, 0, 4*len(d)+2), d) }
+func bytesOut(d []byte) []byte   { return appendBytes(make([]byte, 0, 4*len(d)+2), d) }
 func truthOut(t bool) []byte {
 	if t {
 		return []byte("true")

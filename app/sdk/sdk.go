@@ -41,4 +41,13 @@ type Func func(c *Call, args []byte) ([]byte, error)
 var Modules = []Module{
 	kvModule,
 	logModule,
+	deadLettersModule,
+	randomModule,
+	timeModule,
+	regexModule,
+	jsonModule,
+	base64Module,
+	hexModule,
+	urlModule,
+	cryptoModule,
 }

@@ -210,7 +210,7 @@ func TestApps(t *testing.T) {
 		t.Errorf("a stranger sees %s", list.Body)
 	}
 
-	w.must(201, "POST", admin+"/apps/store/scripts", `{"name":"a","source":"1"}`)
+	w.must(201, "POST", admin+"/apps/store/scripts", `{"name":"a","source":"export default () => 1"}`)
 	w.must(409, "DELETE", admin+"/apps/store", "")
 	w.must(400, "DELETE", admin+"/apps/store?cascade=maybe", "")
 	w.must(204, "DELETE", admin+"/apps/store?cascade=true", "")
@@ -345,7 +345,7 @@ func TestAudit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, script, _ := w.app("shop")
-	w.must(200, "PATCH", admin+"/scripts/"+script, `{"source":"secret source","name":"renamed"}`)
+	w.must(200, "PATCH", admin+"/scripts/"+script, `{"source":"export default () => 'secret source'","name":"renamed"}`)
 	w.must(403, "POST", admin+"/apps/shop/scripts", `{"name":"x","source":"1"}`, w.member("shop", cloud.Viewer))
 	a := w.must(200, "GET", admin+"/apps/shop/audit", "")
 	var actions []string

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -84,7 +85,7 @@ func call[In, Out any](f func(context.Context, *request, In) (Out, error)) handl
 		}
 		out, err := f(q.r.Context(), q, in)
 		if err != nil {
-			return err
+			return e.queryError(err)
 		}
 		s.record(e, q)
 		if status := e.status(); status == http.StatusNoContent {
@@ -96,6 +97,16 @@ func call[In, Out any](f func(context.Context, *request, In) (Out, error)) handl
 		return nil
 	}
 	return h
+}
+
+// queryError makes a value that a list can't take (a cursor, a filter) a malformed request:
+// 422 is for bodies.
+func (e *endpoint) queryError(err error) error {
+	var own *cloud.Error
+	if e.method == http.MethodGet && errors.As(err, &own) && own.Kind == cloud.Invalid {
+		return cloud.Errorf(cloud.BadRequest, "%s", own.Msg).WithCause(err)
+	}
+	return err
 }
 
 // raw adapts a function that writes its own answer, of the type media.

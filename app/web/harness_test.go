@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,9 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/control"
 	"picloud/app/data"
+	"picloud/app/executor"
+	"picloud/app/outbox"
+	"picloud/app/sdk"
 	"picloud/db"
 	"picloud/db/dbtest"
 )
@@ -65,13 +69,25 @@ func newWorld(tb testing.TB, set ...func(*Options)) *world {
 func newEmptyWorld(tb testing.TB, set ...func(*Options)) *world {
 	tb.Helper()
 	w := &world{TB: tb, clock: &clock{now: time.Now()}}
-	d := dbtest.Open(tb, func(o *db.Options) { o.Now = w.clock.Now })
-	logger := slog.New(slog.NewTextHandler(tb.Output(), nil))
-	c, err := control.New(tb.Context(), d, control.Options{Now: w.clock.Now, Logger: logger, Compiler: anything{}})
+	d := dbtest.Open(tb, func(o *db.Options) { o.Now, o.Readers = w.clock.Now, 2*permits+4 })
+	logger := slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	c, err := control.New(tb.Context(), d, control.Options{Now: w.clock.Now, Logger: logger})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	o := Options{Control: c, Data: data.New(d, noTriggers{}, data.Options{Logger: logger}), Logger: logger, Now: w.clock.Now, SessionTTL: time.Hour}
+	gate := executor.NewGate(executor.GateOptions{Size: permits})
+	out := outbox.New(d, outbox.Options{Gate: gate, Principals: c, Scripts: c, Now: w.clock.Now, Logger: logger})
+	store := data.New(d, out, data.Options{Logger: logger})
+	log := executor.NewLog(dbtest.OpenLogs(tb), executor.LogOptions{Logger: logger})
+	exec, err := executor.New(executor.Options{Scripts: c, Services: sdk.Services{Data: store, Outbox: out}, Log: log, Concurrent: permits, Memory: 256 << 20, Logger: logger})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(exec.Close)
+	c.SetCompiler(exec)
+	out.SetRunner(exec)
+	serve(tb, log.Serve, store.Serve, out.Serve)
+	o := Options{Control: c, Outbox: out, Data: store, Log: log, Logger: logger, Now: w.clock.Now, SessionTTL: time.Hour}
 	for _, f := range set {
 		f(&o)
 	}
@@ -80,13 +96,23 @@ func newEmptyWorld(tb testing.TB, set ...func(*Options)) *world {
 	return w
 }
 
-type anything struct{}
+// permits is how many executions run at once in tests.
+const permits = 4
 
-func (anything) Check(context.Context, *cloud.Script) error { return nil }
-
-type noTriggers struct{}
-
-func (noTriggers) Emit(context.Context, *db.Tx, cloud.Origin, cloud.Event) error { return nil }
+// serve runs loops until the test ends, the last one first to stop.
+func serve(tb testing.TB, loops ...func(context.Context) error) {
+	for _, loop := range loops {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- loop(ctx) }()
+		tb.Cleanup(func() {
+			cancel()
+			if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+				tb.Errorf("loop: %v", err)
+			}
+		})
+	}
+}
 
 // answered is what came back.
 type answered struct {
@@ -176,6 +202,17 @@ func (w *world) member(app string, role cloud.Role) credential {
 	id, c := w.user("m-"+string(role)+"-"+app, cloud.Member)
 	w.must(200, "PUT", admin+"/apps/"+app+"/members/"+id.String(), `{"role":"`+string(role)+`"}`)
 	return c
+}
+
+// script makes a script, and a route to it at path when that isn't "".
+func (w *world) script(app, name, source, path string) string {
+	w.Helper()
+	in, _ := json.Marshal(map[string]string{"name": name, "source": source})
+	id := w.must(201, "POST", admin+"/apps/"+app+"/scripts", string(in)).text("id")
+	if path != "" {
+		w.must(201, "POST", admin+"/scripts/"+id+"/routes", `{"path":"`+path+`"}`)
+	}
+	return id
 }
 
 // app makes one with a script and a route, and says their ids.

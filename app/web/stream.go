@@ -11,9 +11,9 @@ import (
 
 // Bounds of event streams.
 const (
-	maxStreams      = 128              // open at once, for the whole instance
-	heartbeat       = 15 * time.Second // also how soon a lost right ends a stream
-	streamWriteTime = 10 * time.Second // a client that takes longer is dropped
+	maxStreams       = 128              // open at once, for the whole instance
+	defaultHeartbeat = 15 * time.Second // also how soon a lost right ends a stream
+	streamWriteTime  = 10 * time.Second // a client that takes longer is dropped
 )
 
 type streamQuery struct {
@@ -41,7 +41,7 @@ func (s *Server) stream(ctx context.Context, q *request, in streamQuery) error {
 	if err := out.open(); err != nil {
 		return nil // the client has gone
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(s.heartbeat)
 	defer beat.Stop()
 	for {
 		var err error

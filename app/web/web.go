@@ -65,6 +65,7 @@ type Server struct {
 	dashboard *dashboard
 	metrics   http.Handler
 	streams   chan struct{} // a place for each open stream
+	heartbeat time.Duration // between signs of life on a stream
 
 	stop     sync.Once
 	stopping chan struct{} // closed when streams must end
@@ -84,7 +85,7 @@ func New(o Options) *Server {
 	if o.Version.API == 0 {
 		o.Version.API = 1
 	}
-	s := &Server{Options: o, log: o.Logger, streams: make(chan struct{}, maxStreams), stopping: make(chan struct{})}
+	s := &Server{Options: o, log: o.Logger, streams: make(chan struct{}, maxStreams), heartbeat: defaultHeartbeat, stopping: make(chan struct{})}
 	s.endpoints = s.api()
 	s.mux = s.apiMux()
 	s.openapi = openAPI(s.endpoints, o.Version)

@@ -1,0 +1,85 @@
+package executor
+
+import (
+	"modernc.org/libc"
+	lib "modernc.org/libquickjs"
+)
+
+// instantiate runs the script's top level and finds its handler.
+func (c *quickContext) instantiate() *Failure {
+	c.loading = true
+	defer func() { c.loading = false }()
+	find := c.esHandler
+	if c.program.commonJS {
+		find = c.commonJSHandler
+	}
+	h := find()
+	if isException(h) {
+		e := lib.XJS_GetException(c.tls, c.ctx)
+		defer c.freeValue(e)
+		if c.stopped() {
+			c.noteStack(e)
+			return &Failure{} // the verdict follows
+		}
+		return c.failure(e)
+	}
+	if lib.XJS_IsFunction(c.tls, c.ctx, h) == 0 {
+		c.freeValue(h)
+		return noHandler(c.program.file)
+	}
+	c.handler = h
+	return nil
+}
+
+func (c *quickContext) esHandler() lib.TJSValue {
+	m := c.load(c.program.code)
+	if isException(m) {
+		return m
+	}
+	if lib.XJS_ResolveModule(c.tls, c.ctx, m) < 0 {
+		return jsException
+	}
+	module := pointerOf(m)
+	if v := c.settle(lib.XJS_EvalFunction(c.tls, c.ctx, m)); isException(v) {
+		return v
+	}
+	ns := lib.XJS_GetModuleNamespace(c.tls, c.ctx, module)
+	if isException(ns) {
+		return ns
+	}
+	defer c.freeValue(ns)
+	return c.property(ns, "default")
+}
+
+func (c *quickContext) commonJSHandler() lib.TJSValue {
+	code := c.load(c.program.code)
+	if isException(code) {
+		return code
+	}
+	load := lib.XJS_EvalFunction(c.tls, c.ctx, code)
+	if isException(load) {
+		return load
+	}
+	module, exports := lib.XJS_NewObject(c.tls, c.ctx), lib.XJS_NewObject(c.tls, c.ctx)
+	lib.XJS_SetPropertyStr(c.tls, c.ctx, module, c.text.put(c.tls, "exports"), lib.XDupValue(c.tls, c.ctx, exports))
+	require := lib.XJS_NewCFunction2(c.tls, c.ctx, cfunc(quickRequire), c.text.put(c.tls, "require"), 1, lib.EJS_CFUNC_generic, 0)
+	v := c.call(load, exports, module, exports, require)
+	if isException(v) {
+		return v
+	}
+	x := c.property(module, "exports")
+	for _, name := range []string{"default", "handler"} {
+		if isObject(x) && lib.XJS_IsFunction(c.tls, c.ctx, x) == 0 {
+			if h := c.property(x, name); !isUndefined(h) {
+				return h
+			}
+		}
+	}
+	return x
+}
+
+func quickRequire(tls *libc.TLS, ctx uintptr, _ lib.TJSValue, _ int32, _ uintptr) lib.TJSValue {
+	q := quickAt(lib.XJS_GetContextOpaque(tls, ctx))
+	p := q.text.put(tls, requireMessage)
+	return lib.XJS_ThrowTypeError(tls, ctx, p, 0)
+}
