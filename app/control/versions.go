@@ -51,7 +51,7 @@ func insertVersion(tx *db.Tx, by *cloud.Principal, s *cloud.Script) error {
 // A page ends early when the sources are large.
 func (c *Control) Versions(ctx context.Context, id cloud.ScriptID, p cloud.Page) ([]*Version, string, error) {
 	return lister[*Version]{
-		first: positionOf(math.MaxInt64),
+		first: positionOf(math.MaxInt),
 		query: "SELECT " + versionColumns + " FROM script_versions WHERE script_id = ? AND version < ? ORDER BY version DESC LIMIT ?",
 		args:  []any{id},
 		scan:  func(r *sql.Rows) (*Version, error) { return scanVersion(r) },

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -113,51 +114,48 @@ func TestFailedExecutionsLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestConflictInCommitCantBeCaught has another execution change what a script has read,
-// between its read and its ctx.commit(): the script must end, to be run again.
+// contended is an outbox.Contended.
+type contended struct{}
+
+func (contended) Error() string                        { return "somebody else was first" }
+func (contended) Unwrap() error                        { return cloud.Errorf(cloud.Conflict, "somebody else was first") }
+func (contended) Turn(context.Context) (func(), error) { return func() {}, nil }
+
+// TestConflictInCommitCantBeCaught has ctx.commit() fail because another execution was
+// first: the script must end, and the outbox must find out that it has to run again.
 func TestConflictInCommitCantBeCaught(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for name, body := range map[string]string{
+		"sync":  `try { ctx.commit() } catch (e) { return "escaped" } finally { return "escaped" }`,
+		"async": `return (async () => { try { await null; ctx.commit() } catch (e) { return "escaped" } finally { return "escaped" } })()`,
+	} {
+		inv := invocation(s.app)
+		inv.Request = &cloud.Request{Method: "GET", Path: "/"}
+		inv.Script = s.scripts.save(cloud.Script{Source: `export default function (ctx) { kv.collection("c").set("n", 1); ` + body + ` }`}).ID
+		res, effects := s.Run(t.Context(), inv, func(context.Context, *db.Tx) error { return contended{} })
+		effects.Close()
+		var c outbox.Contended
+		if !errors.As(res.Err, &c) || cloud.KindOf(res.Err) != cloud.Conflict || res.StatusCode != 409 {
+			t.Errorf("%s: got %s, %d, %v, want a contended error", name, res.Body, res.StatusCode, res.Err)
+		}
+		if got := s.value(t, "n"); got != "" {
+			t.Errorf("%s: n is %s, want nothing", name, got)
+		}
+	}
+}
+
+func TestLogsAreOfTheirExecution(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	inv := invocation(s.app)
 	inv.Request = &cloud.Request{Method: "GET", Path: "/"}
-	inv.Script = s.scripts.save(cloud.Script{Source: `export default function (ctx) {
-		const c = kv.collection("c");
-		c.set("n", (c.get("n") ?? 0) + 1);
-		try { ctx.commit() } catch (e) { return "escaped" } finally { return "escaped" }
-	}`}).ID
-	hold := func(ctx context.Context, tx *db.Tx) error { return nil }
-	first, effects := s.Run(t.Context(), inv, hold)
-	if first.Err != nil {
-		t.Fatal(first.Err)
-	}
-	effects.Close()
-
-	meddled := false
-	s.services.Data = s.data
-	meddler := &meddlingScripts{scriptMap: s.scripts, f: func() {
-		if !meddled {
-			meddled = true
-			s.run(t, `export default () => { kv.collection("c").set("n", 10) }`, cloud.Limits{})
+	inv.Script = s.scripts.save(cloud.Script{Source: `let n = 0; export default () => { log.info("run", {n: ++n}); console.warn("w"); if (n == 2) throw new Error("x") }`}).ID
+	for want := 1; want <= 2; want++ {
+		res, effects := s.Run(t.Context(), inv, nil)
+		effects.Close()
+		if len(res.Logs) != 2 || res.Logs[0].Message != "run" || string(res.Logs[0].Fields) != fmt.Sprintf(`{"n":%d}`, want) || res.Logs[1].Level != "warn" {
+			t.Errorf("run %d: got %+v", want, res.Logs)
 		}
-	}}
-	_ = meddler
-	inv.ID = cloud.NewID[cloud.ExecutionID]()
-	inv.Script = s.scripts.save(cloud.Script{Source: `export default function (ctx) {
-		const c = kv.collection("c");
-		const n = c.get("n");
-		c.set("n", n + 1);
-		log.info("read");
-		try { ctx.commit() } catch (e) { return "escaped" } finally { return "escaped" }
-	}`}).ID
-	res, effects := s.Run(t.Context(), inv, func(ctx context.Context, tx *db.Tx) error {
-		return &contended{}
-	})
-	effects.Close()
-	var c outbox.Contended
-	if !errors.As(res.Err, &c) || cloud.KindOf(res.Err) != cloud.Conflict {
-		t.Errorf("got %s, %v, want a contended error", res.Body, res.Err)
-	}
-	if got := s.value(t, "n"); got != "1" {
-		t.Errorf("n is %s, want 1", got)
 	}
 }

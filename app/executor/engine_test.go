@@ -39,7 +39,7 @@ func (h *fakeHost) Host(op, args string) (string, error) {
 		h.kv[string(a[0])] = string(a[1])
 	case "echo":
 		return string(a[0]), nil
-	case "fatal":
+	case "fatal", "ctx.commit":
 		return "", errFatalTest
 	case "refuse":
 		return `!["invalid","no"]`, nil

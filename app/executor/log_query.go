@@ -98,7 +98,7 @@ func (l *Log) Executions(ctx context.Context, app cloud.AppID, q Query, p cloud.
 // readCursor is the id that a page ends before; "" is above all ids.
 func readCursor(s string) ([]byte, error) {
 	if s == "" {
-		return []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), nil
+		return aboveAll, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) != 16 {

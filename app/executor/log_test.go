@@ -106,7 +106,7 @@ func TestLogPages(t *testing.T) {
 
 func TestLogCaps(t *testing.T) {
 	t.Parallel()
-	now := time.UnixMilli(10_000_000)
+	now := time.Now()
 	l := testLog(t, LogOptions{MaxRows: 600, MaxBytes: 500_000, MaxAge: time.Hour, Now: func() time.Time { return now }})
 	app := cloud.NewID[cloud.AppID]()
 	for i := range 1500 {

@@ -1,10 +1,12 @@
 package executor
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"time"
 
-	"picloud/app/cloud"
 	"picloud/db"
 )
 
@@ -69,33 +71,33 @@ func (l *Log) excess() int64 {
 	return min(n, trimBatch)
 }
 
-// deleteOld deletes the n oldest records, and a batch of those that are too old anyway.
+// deleteOld deletes the n oldest records, and a batch of those that are too old anyway. Ids
+// are in the order of time, so the primary key finds both.
 func (l *Log) deleteOld(ctx context.Context, n int64) (rows, bytes int64, err error) {
-	tooOld := cloud.TimeOf(l.o.Now().Add(-l.o.MaxAge))
+	tooOld := firstID(l.o.Now().Add(-l.o.MaxAge))
 	err = l.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
 		rows, bytes = 0, 0
-		for _, s := range []struct {
-			from string
-			arg  int64
-			most int64
-		}{
-			{`SELECT id FROM executions WHERE started_at < ? ORDER BY started_at LIMIT ?`, int64(tooOld), trimBatch},
-			{`SELECT id FROM executions WHERE started_at >= ? ORDER BY started_at LIMIT ?`, 0, n},
-		} {
-			if s.most == 0 {
-				continue
-			}
-			if err := deleteReturning(tx, s.from, s.arg, s.most, &rows, &bytes); err != nil {
-				return err
-			}
+		if err := deleteReturning(tx, tooOld, trimBatch, &rows, &bytes); err != nil || n <= rows {
+			return err
 		}
-		return nil
+		return deleteReturning(tx, aboveAll, n-rows, &rows, &bytes)
 	})
 	return rows, bytes, err
 }
 
-func deleteReturning(tx *db.Tx, from string, arg, most int64, rows, bytes *int64) error {
-	deleted, err := tx.Query(`DELETE FROM executions WHERE id IN (`+from+`) RETURNING bytes`, arg, most)
+// aboveAll is beyond every id.
+var aboveAll = bytes.Repeat([]byte{0xff}, 17)
+
+// firstID is below every UUIDv7 made at t or later.
+func firstID(t time.Time) []byte {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:], uint64(max(t.UnixMilli(), 0))<<16)
+	return id[:]
+}
+
+// deleteReturning deletes the oldest records below an id, at most so many, and adds up what they were.
+func deleteReturning(tx *db.Tx, below []byte, most int64, rows, bytes *int64) error {
+	deleted, err := tx.Query(`DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE id < ? ORDER BY id LIMIT ?) RETURNING bytes`, below, most)
 	if err != nil {
 		return fmt.Errorf("delete old executions: %w", err)
 	}

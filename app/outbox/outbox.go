@@ -1,9 +1,15 @@
 // Package outbox is all durable work that waits to run: triggers, rows, the dispatcher,
 // leases, retries, dead letters, abandoned executions and the inbox of waiting callers.
+// DESIGN.md says why so.
 package outbox
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"picloud/app/cloud"
 	"picloud/db"
@@ -14,6 +20,7 @@ type Runner interface {
 	// Run executes inv once. It never returns a nil result; the effects are nil when the
 	// execution got nowhere. hold, when not nil, must succeed inside every transaction that
 	// the execution makes before its end (ctx.commit), so that a lost claim commits nothing.
+	// It returns within the script's time limit, and soon after ctx ends.
 	Run(ctx context.Context, inv *cloud.Invocation, hold func(context.Context, *db.Tx) error) (*cloud.Result, Effects)
 	// Record keeps the final outcome in the execution log, once per execution (conflict
 	// re-runs are one execution).
@@ -25,7 +32,8 @@ type Effects interface {
 	// Empty reports that there is nothing to commit.
 	Empty() bool
 	// Apply checks that what was read still holds and makes the changes, events included.
-	// When what was read does not hold any more the error is a Contended.
+	// When what was read does not hold any more the error is a Contended. It is called after
+	// Close.
 	Apply(ctx context.Context, tx *db.Tx) error
 	// Close ends the snapshot. It may be called twice.
 	Close()
@@ -64,129 +72,129 @@ type Principals interface {
 	Principal(ctx context.Context, user cloud.UserID) (*cloud.Principal, error)
 }
 
+// Scripts finds scripts, from memory: it is asked inside transactions. The error is NotFound
+// when a script is gone. *control.Control is the real one.
+type Scripts interface {
+	Script(ctx context.Context, id cloud.ScriptID) (*cloud.Script, error)
+}
+
+// Where a sync call's row lives.
+const (
+	SyncMemory = "memory"
+	SyncTable  = "table"
+)
+
+// Options of New. Gate, Principals and Scripts are required.
+type Options struct {
+	Gate       Gate
+	Principals Principals
+	Scripts    Scripts
+
+	Retry      Retry  // DefaultRetry
+	MaxDepth   int    // of an execution; events that would run deeper are dropped. 0: 8
+	MaxPerApp  int    // most rows of one app that run at once; 0: as many as there are permits
+	SyncOutbox string // SyncMemory or SyncTable; "": SyncMemory
+
+	DeadLetterRetention time.Duration // 30 days
+	AbandonedRetention  time.Duration // 7 days
+	SweepEvery          time.Duration // 1 hour
+	LeaseGrace          time.Duration // how long a lease outlasts the script's time limit; 30 s
+	StopGrace           time.Duration // how long an orderly stop waits for what runs; 10 s
+
+	Now    func() time.Time // the clock that the database uses; time.Now
+	Logger *slog.Logger     // slog.Default
+}
+
+func (o Options) withDefaults() Options {
+	if o.Retry == (Retry{}) {
+		o.Retry = DefaultRetry
+	}
+	o.MaxDepth = cmp.Or(o.MaxDepth, 8)
+	o.SyncOutbox = cmp.Or(o.SyncOutbox, SyncMemory)
+	o.DeadLetterRetention = cmp.Or(o.DeadLetterRetention, 30*24*time.Hour)
+	o.AbandonedRetention = cmp.Or(o.AbandonedRetention, 7*24*time.Hour)
+	o.SweepEvery = cmp.Or(o.SweepEvery, time.Hour)
+	o.LeaseGrace = cmp.Or(o.LeaseGrace, 30*time.Second)
+	o.StopGrace = cmp.Or(o.StopGrace, 10*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
 // Outbox is the table of waiting work and everything around it.
-type Outbox struct{}
+type Outbox struct {
+	db      *db.DB
+	o       Options
+	log     *slog.Logger
+	runner  Runner
+	id      string // of this run of the process; claims carry it
+	metrics *metrics
 
-// Emit inserts a row for every enabled trigger of the app that ev matches, in the
-// transaction that makes the change, and wakes the dispatcher when that commits.
-func (o *Outbox) Emit(ctx context.Context, tx *db.Tx, from cloud.Origin, ev cloud.Event) error {
-	panic("not written yet")
-}
+	triggers triggerCache
+	lanes    lanes
+	drops    chan drop // events over the depth limit, for the log
 
-// Do runs inv for a caller who waits: one attempt, through the inbox, never retried. All
-// failures are in the result.
-func (o *Outbox) Do(ctx context.Context, inv *cloud.Invocation) *cloud.Result {
-	panic("not written yet")
-}
+	// life ends when executions must end too: at the end of an orderly stop.
+	life     context.Context
+	kill     context.CancelFunc
+	stopping atomic.Bool
+	serving  atomic.Bool
+	callers  atomic.Int64  // that are inside Do
+	idle     chan struct{} // has a value after the last caller left while stopping
+	workers  sync.WaitGroup
 
-// Submit stores inv as a row and returns when that is durable. inv.ID names the event from
-// then on: GET /executions/{id} tells its state.
-func (o *Outbox) Submit(ctx context.Context, inv *cloud.Invocation) error {
-	panic("not written yet")
-}
-
-// DeadLetterFilter selects letters; zero fields select all.
-type DeadLetterFilter struct {
-	Unresolved bool                 `json:"unresolved"`
-	Source     string               `json:"source"`
-	TriggerID  cloud.TriggerID      `json:"trigger_id"`
-	ScriptID   cloud.ScriptID       `json:"script_id"`
-	IDs        []cloud.DeadLetterID `json:"ids"`
+	mu       sync.Mutex
+	running  map[int64]*row // claimed rows, by n, until they are settled
+	stranded []unsettled    // attempts whose end could not be written
 }
 
-// TriggerPatch changes a trigger; nil fields stay.
-type TriggerPatch struct {
-	Enabled          *bool            `json:"enabled"`
-	ScriptID         *cloud.ScriptID  `json:"script_id"`
-	DispatchMode     *string          `json:"dispatch_mode"`
-	RetryMaxAttempts *int             `json:"retry_max_attempts"`
-	RetryBackoff     *string          `json:"retry_backoff"`
-	RetryBaseMS      *int             `json:"retry_base_ms"`
-	CollectionGlob   *string          `json:"collection_glob"`   // kv
-	Ops              *[]string        `json:"ops"`               // kv
-	SourceFilter     *string          `json:"source_filter"`     // dead_letter
-	TriggerIDFilter  *cloud.TriggerID `json:"trigger_id_filter"` // dead_letter
-	ScriptIDFilter   *cloud.ScriptID  `json:"script_id_filter"`  // dead_letter
+// New makes the outbox of a database. Before Do or Serve it needs a Runner.
+func New(d *db.DB, o Options) *Outbox {
+	o = o.withDefaults()
+	life, kill := context.WithCancel(context.Background())
+	x := &Outbox{
+		db:      d,
+		o:       o,
+		log:     o.Logger,
+		id:      cloud.NewID[cloud.ID[Outbox]]().String(),
+		drops:   make(chan drop, 64),
+		life:    life,
+		kill:    kill,
+		idle:    make(chan struct{}, 1),
+		running: map[int64]*row{},
+	}
+	x.lanes.init()
+	x.triggers.init()
+	x.metrics = newMetrics(x)
+	return x
 }
 
-// Stats is what GET /system and the metrics show of the outbox.
-type Stats struct {
-	Waiting, Running, Retrying int
-	OldestDueSeconds           float64
-	Unresolved                 map[cloud.AppID]int // dead letters
-}
+// SetRunner gives the outbox what runs scripts; it comes after New because the runner's data
+// store emits into the outbox.
+func (o *Outbox) SetRunner(r Runner) { o.runner = r }
 
-func (o *Outbox) CreateTrigger(ctx context.Context, t *cloud.Trigger) error { panic("not written yet") } // fills id, times and retry defaults
-func (o *Outbox) Triggers(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*cloud.Trigger, string, error) {
-	panic("not written yet")
-}
-func (o *Outbox) Trigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID) (*cloud.Trigger, error) {
-	panic("not written yet")
-}
-func (o *Outbox) UpdateTrigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID, p TriggerPatch) (*cloud.Trigger, error) {
-	panic("not written yet")
-}
-func (o *Outbox) DeleteTrigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID) error {
-	panic("not written yet")
-}
+// Serving reports whether the dispatcher runs.
+func (o *Outbox) Serving() bool { return o.serving.Load() }
 
-// Rows lists waiting, running and retrying rows, oldest first.
-func (o *Outbox) Rows(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*cloud.Row, string, error) {
-	panic("not written yet")
-}
+// Forget drops what is cached of an app's triggers. It may be called after a script of the
+// app was deleted; without it the cache finds out by itself at the next event.
+func (o *Outbox) Forget(app cloud.AppID) { o.triggers.drop(app) }
 
-// Cancel removes a row that is not running; a running one is a Conflict.
-func (o *Outbox) Cancel(ctx context.Context, app cloud.AppID, id cloud.RowID) error {
-	panic("not written yet")
-}
+// now is the database's clock outside of a transaction.
+func (o *Outbox) now() cloud.Time { return cloud.TimeOf(o.o.Now()) }
 
-// DeadLetters lists letters, newest first.
-func (o *Outbox) DeadLetters(ctx context.Context, app cloud.AppID, f DeadLetterFilter, p cloud.Page) ([]*cloud.DeadLetter, string, error) {
-	panic("not written yet")
-}
-func (o *Outbox) DeadLetter(ctx context.Context, app cloud.AppID, id cloud.DeadLetterID) (*cloud.DeadLetter, error) {
-	panic("not written yet")
-}
-func (o *Outbox) CountUnresolved(ctx context.Context, app cloud.AppID) (int, error) {
-	panic("not written yet")
-}
+// defaultTimeout stands in for a script that can't be asked.
+const defaultTimeout = 30 * time.Second
 
-// Unresolved counts open letters per app; apps without any are absent.
-func (o *Outbox) Unresolved(ctx context.Context) (map[cloud.AppID]int, error) {
-	panic("not written yet")
+// timeout is a script's time limit.
+func (o *Outbox) timeout(ctx context.Context, id cloud.ScriptID) time.Duration {
+	s, err := o.o.Scripts.Script(ctx, id)
+	if err != nil || s.TimeoutSeconds <= 0 {
+		return defaultTimeout
+	}
+	return time.Duration(s.TimeoutSeconds) * time.Second
 }
-func (o *Outbox) Replay(ctx context.Context, app cloud.AppID, id cloud.DeadLetterID) error {
-	panic("not written yet")
-}
-func (o *Outbox) Resolve(ctx context.Context, app cloud.AppID, id cloud.DeadLetterID, reason string) error {
-	panic("not written yet")
-}
-func (o *Outbox) ReplayMany(ctx context.Context, app cloud.AppID, f DeadLetterFilter) (int, error) {
-	panic("not written yet")
-}
-func (o *Outbox) ResolveMany(ctx context.Context, app cloud.AppID, f DeadLetterFilter, reason string) (int, error) {
-	panic("not written yet")
-}
-
-// ReplayTx and ResolveTx are Replay and Resolve inside an execution's own commit.
-func (o *Outbox) ReplayTx(ctx context.Context, tx *db.Tx, app cloud.AppID, id cloud.DeadLetterID) error {
-	panic("not written yet")
-}
-func (o *Outbox) ResolveTx(ctx context.Context, tx *db.Tx, app cloud.AppID, id cloud.DeadLetterID, resolution, reason string) error {
-	panic("not written yet")
-}
-func (o *Outbox) Abandoned(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*cloud.Abandoned, string, error) {
-	panic("not written yet")
-}
-
-// Event tells the live state of an outbox row or of the dead letter it became, as an
-// execution without logs: queued, running or dead. NotFound when it is neither any more.
-func (o *Outbox) Event(ctx context.Context, id cloud.RowID) (*cloud.Execution, error) {
-	panic("not written yet")
-}
-
-// EventsOf lists the live rows and dead letters of a chain, for GET /executions/{id}/chain.
-func (o *Outbox) EventsOf(ctx context.Context, root cloud.ExecutionID) ([]*cloud.Execution, error) {
-	panic("not written yet")
-}
-func (o *Outbox) Stats(ctx context.Context) (Stats, error) { panic("not written yet") }

@@ -250,7 +250,7 @@ func valueEnd(b []byte) int {
 			depth--
 		case ',':
 			if depth == 0 {
-				return i
+				return len(bytes.TrimRight(b[:i], " \t\r\n"))
 			}
 		default:
 			continue

@@ -1,5 +1,5 @@
 // Check a script without the browser's and Node's globals:
-//   tsc --noEmit --checkJs --allowJs --lib es2023 --types "" picloud.d.ts script.js
+//   tsc --noEmit --allowJs --checkJs --lib es2023 --typeRoots . picloud.d.ts script.js
 
 /** What is kept, sent and received: anything JSON can hold. */
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json | undefined };

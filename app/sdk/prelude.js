@@ -111,7 +111,7 @@
     HttpError.prototype = create(Err.prototype);
     own(HttpError.prototype, "constructor", HttpError);
     freeze(HttpError.prototype);
-    expose("HttpError", HttpError);
+    own(global, "HttpError", freeze(HttpError), false, true);
 
 /*MODULES*/
     function commit() { call("ctx.commit", "[]"); }

@@ -116,15 +116,19 @@ func newPattern(text string) (*pattern, error) {
 	if err != nil {
 		return nil, invalid("the pattern is wrong")
 	}
-	next := sync.OnceValues(func() (*regexp.Regexp, error) { return regexp.Compile(`\A(?s:.)(?s:.*?)(` + text + `)`) })
+	whole := tree.String() // unlike text, it can't leave a \Q open
+	next := sync.OnceValues(func() (*regexp.Regexp, error) { return regexp.Compile(`\A(?s:.)(?s:.*?)(` + whole + `)`) })
 	return &pattern{re: re, size: size + 16, next: next}, nil
 }
 
 // programSize is about how many instructions re compiles to.
 func programSize(re *syntax.Regexp) int {
 	size := 1
-	if re.Op == syntax.OpLiteral {
-		size += len(re.Rune)
+	switch re.Op {
+	case syntax.OpLiteral:
+		size = len(re.Rune)
+	case syntax.OpConcat, syntax.OpRepeat:
+		size = 0
 	}
 	for _, sub := range re.Sub {
 		size += programSize(sub)
@@ -233,9 +237,6 @@ func (s *search) each(f func(m []int) bool) error {
 			}
 			_, n := utf8.DecodeRuneInString(s.text[from:])
 			from += n
-		}
-		if from == 0 {
-			return nil
 		}
 		m, err = s.after(from)
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"reflect"
 	"strings"
@@ -48,7 +49,7 @@ type appInput struct {
 }
 
 func (s *Server) createApp(ctx context.Context, q *request, in appInput) (*appView, error) {
-	a, err := s.Control.CreateApp(ctx, q.who, in.Slug, cmpOr(in.Name, in.Slug), in.Description)
+	a, err := s.Control.CreateApp(ctx, q.who, in.Slug, cmp.Or(in.Name, in.Slug), in.Description)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ type domainInput struct {
 }
 
 func (s *Server) createDomain(ctx context.Context, q *request, in domainInput) (*cloud.Domain, error) {
-	d, err := s.Control.CreateDomain(ctx, q.appID, in.Host, cmpOr(in.Kind, "exact"))
+	d, err := s.Control.CreateDomain(ctx, q.appID, in.Host, cmp.Or(in.Kind, "exact"))
 	if err != nil {
 		return nil, err
 	}

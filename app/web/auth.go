@@ -94,13 +94,18 @@ func (s *Server) ownOrigin(r *http.Request) bool {
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, s.host(r))
 }
 
-// host is the host the client asked for: that of the request line or, through a trusted
-// proxy, the one it forwards.
+// host is the host the client asked for: that of the request or, through a trusted proxy,
+// the one it forwards. Of several, only the last is sure to be the proxy's own word.
 func (s *Server) host(r *http.Request) string {
-	if forwarded := r.Header.Get("X-Forwarded-Host"); forwarded != "" && s.trusted(peer(r)) {
-		return forwarded
+	if len(s.TrustedProxies) == 0 {
+		return r.Host
 	}
-	return r.Host
+	forwarded := r.Header.Values("X-Forwarded-Host")
+	if len(forwarded) == 0 || !s.trusted(peer(r)) {
+		return r.Host
+	}
+	all := forwarded[len(forwarded)-1]
+	return strings.TrimSpace(all[strings.LastIndexByte(all, ',')+1:])
 }
 
 // secureCookie reports whether the client speaks HTTPS, to us or to a trusted proxy.

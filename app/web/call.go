@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -265,7 +266,7 @@ func (s *Server) record(e *endpoint, q *request) {
 		entry.UserID, entry.Username, entry.KeyID = q.who.User, q.who.Username, q.who.Key
 	}
 	if entry.Resource == "" {
-		entry.Resource = cmpOr(q.param("id"), q.appID.String())
+		entry.Resource = cmp.Or(q.param("id"), q.appID.String())
 	}
 	if err := s.Control.Audit(context.WithoutCancel(q.r.Context()), entry); err != nil {
 		s.log.Error("audit entry not written", "action", e.audit, "resource", entry.Resource, "error", err)
@@ -291,12 +292,15 @@ func (s *Server) byApp(ctx context.Context, q *request) (cloud.AppID, error) {
 func currentURL(u *url.URL, slug string) string {
 	const prefix = apiPrefix + "/admin/apps/"
 	_, rest, more := strings.Cut(strings.TrimPrefix(u.EscapedPath(), prefix), "/")
-	to := prefix + slug
+	return withRest(prefix+slug, rest, more, u.RawQuery)
+}
+
+func withRest(to, rest string, more bool, query string) string {
 	if more {
 		to += "/" + rest
 	}
-	if u.RawQuery != "" {
-		to += "?" + u.RawQuery
+	if query != "" {
+		to += "?" + query
 	}
 	return to
 }

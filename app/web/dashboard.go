@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"io/fs"
@@ -63,7 +64,7 @@ func readAsset(files fs.FS, name string) (*asset, error) {
 	}
 	sum := sha256.Sum256(plain)
 	a := &asset{
-		contentType: cmpOr(contentTypes[path.Ext(name)], cmpOr(mime.TypeByExtension(path.Ext(name)), "application/octet-stream")),
+		contentType: cmp.Or(contentTypes[path.Ext(name)], cmp.Or(mime.TypeByExtension(path.Ext(name)), "application/octet-stream")),
 		etag:        base64.RawURLEncoding.EncodeToString(sum[:12]),
 		immutable:   strings.HasPrefix(name, "assets/"),
 		plain:       plain,

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -111,7 +112,7 @@ func decodeValue(raw []byte, v reflect.Value, name string) error {
 func decodeObject(raw []byte, v reflect.Value, name string) error {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(raw, &members) != nil || members == nil {
-		return cloud.Errorf(cloud.BadRequest, "%s: want an object", cmpOr(name, "the body"))
+		return cloud.Errorf(cloud.BadRequest, "%s: want an object", cmp.Or(name, "the body"))
 	}
 	fields := fieldsOf(v.Type())
 	for _, f := range fields {
@@ -151,13 +152,6 @@ func join(parent, name string) string {
 	return parent + "." + name
 }
 
-func cmpOr(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
 // field is a struct field as JSON names it. Embedded structs are flattened.
 type field struct {
 	name     string
@@ -180,7 +174,7 @@ func fieldsOf(t reflect.Type) []field {
 			continue // shadowed by an outer field
 		}
 		out = append(out, field{
-			name: cmpOr(name, f.Name), index: f.Index, typ: f.Type,
+			name: cmp.Or(name, f.Name), index: f.Index, typ: f.Type,
 			required: f.Tag.Get("required") == "true",
 			optional: strings.Contains(opts, "omit") || throughPointer(t, f.Index),
 		})

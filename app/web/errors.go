@@ -43,7 +43,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) failRun(w http.ResponseWriter, r *http.Request, err error, run cloud.ExecutionID) {
 	var m *moved
 	if errors.As(err, &m) {
-		http.Redirect(w, r, m.to, http.StatusPermanentRedirect)
+		secure(w.Header())
+		w.Header().Set("Location", m.to)
+		w.WriteHeader(http.StatusPermanentRedirect)
 		return
 	}
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -20,12 +21,12 @@ type executeInput struct {
 
 // execute runs a script for somebody who may change it, as themselves.
 func (s *Server) execute(ctx context.Context, q *request, in executeInput) error {
-	path, query, _ := strings.Cut(cmpOr(in.Path, "/"), "?")
+	path, query, _ := strings.Cut(cmp.Or(in.Path, "/"), "?")
 	if !strings.HasPrefix(path, "/") {
 		return cloud.Errorf(cloud.BadRequest, "path: want a path that starts with /")
 	}
 	req := &cloud.Request{
-		Method: strings.ToUpper(cmpOr(in.Method, http.MethodPost)), Host: q.r.Host, Path: path, Params: in.Params,
+		Method: strings.ToUpper(cmp.Or(in.Method, http.MethodPost)), Host: q.r.Host, Path: path, Params: in.Params,
 		Query: decodeQueryValues(query), Headers: map[string]string{}, Body: null, RemoteAddress: q.from.Address,
 	}
 	for name, value := range in.Headers {

@@ -88,6 +88,9 @@ func TestRouting(t *testing.T) {
 	if a := w.do(credential{}, "GET", "/~nobody/files", ""); a.Code != 404 {
 		t.Errorf("unknown slug: got %d", a.Code)
 	}
+	if a := w.do(credential{}, "GET", "/%7Eshop/files/x", ""); a.Code != 308 || a.Header().Get("Location") != "/~store/files/x" {
+		t.Errorf("former slug, escaped: got %d %v", a.Code, a.Header())
+	}
 	w.Server.NoSlugRoutes = true
 	for _, path := range []string{"/~store/files", "/~shop/files"} {
 		if a := w.do(credential{}, "GET", path, ""); a.Code != 404 {
@@ -277,8 +280,13 @@ func TestStream(t *testing.T) {
 	await(": heartbeat")
 	w.must(204, "DELETE", admin+"/apps/shop/members/"+viewer.String(), "")
 	await("event: end")
-	if lines.Scan(); lines.Scan() && lines.Scan() {
-		t.Errorf("the stream goes on: %s", lines.Text())
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "event:") {
+			t.Errorf("the stream goes on: %s", lines.Text())
+		}
+	}
+	if a := w.do(w.owner, "HEAD", admin+"/apps/shop/executions/stream", ""); a.Code != 200 || a.Body.Len() != 0 {
+		t.Errorf("HEAD: got %d %q", a.Code, a.Body)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,8 @@ import (
 
 // ingress answers a request for a script's route.
 func (s *Server) ingress(w http.ResponseWriter, r *http.Request) {
-	found := s.Control.Routes().Find(r.Host, r.Method, r.URL.EscapedPath())
+	host := s.host(r)
+	found := s.Control.Routes().Find(host, r.Method, r.URL.EscapedPath())
 	if found.BySlug && s.NoSlugRoutes {
 		s.noRoute(w, r, "", nil)
 		return
@@ -25,7 +27,7 @@ func (s *Server) ingress(w http.ResponseWriter, r *http.Request) {
 	}
 	m := found.Match
 	req := &cloud.Request{
-		Method: r.Method, Host: r.Host, Path: m.Path, Params: m.Params, Rest: m.Rest,
+		Method: r.Method, Host: host, Path: m.Path, Params: m.Params, Rest: m.Rest,
 		Query: decodeQueryValues(r.URL.RawQuery), Headers: scriptHeaders(r.Header), RemoteAddress: s.clientAddress(r),
 	}
 	b, err := readBody(w, r, s.MaxBodyBytes)
@@ -55,20 +57,17 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request, slug string, me
 	}
 	if slug != "" {
 		if current, ok := s.Control.FormerSlug(slug); ok {
-			s.fail(w, r, &moved{to: currentSlugURL(r, slug, current)})
+			s.fail(w, r, &moved{to: currentSlugURL(r.URL, current)})
 			return
 		}
 	}
 	s.fail(w, r, cloud.Errorf(cloud.NotFound, "no route for %s %s", r.Method, r.URL.Path))
 }
 
-// currentSlugURL is the request's URL with /~former replaced.
-func currentSlugURL(r *http.Request, former, current string) string {
-	to := "/~" + current + strings.TrimPrefix(r.URL.EscapedPath(), "/~"+former)
-	if r.URL.RawQuery != "" {
-		to += "?" + r.URL.RawQuery
-	}
-	return to
+// currentSlugURL is u, an address under /~former, with its first segment replaced.
+func currentSlugURL(u *url.URL, current string) string {
+	_, rest, more := strings.Cut(u.EscapedPath()[1:], "/")
+	return withRest("/~"+current, rest, more, u.RawQuery)
 }
 
 // invocation is the first of a chain, for the public.

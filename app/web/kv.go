@@ -49,7 +49,7 @@ func (s *Server) kvPut(ctx context.Context, q *request, in kvInput) (*data.Recor
 	var ttl time.Duration
 	if in.TTLSeconds != nil {
 		if *in.TTLSeconds < 0.001 || *in.TTLSeconds > maxTTL {
-			return nil, cloud.Errorf(cloud.Invalid, "ttl_seconds: want more than 0 and at most %d", maxTTL)
+			return nil, cloud.Errorf(cloud.Invalid, "ttl_seconds: want more than 0 and at most %d", int64(maxTTL))
 		}
 		ttl = time.Duration(*in.TTLSeconds * float64(time.Second))
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 
 	"picloud/app/cloud"
@@ -14,6 +15,6 @@ func (s *Server) setQuotas(ctx context.Context, q *request, in cloud.Quotas) (cl
 	if err := s.Control.SetQuotas(ctx, q.appID, in); err != nil {
 		return cloud.Quotas{}, err
 	}
-	q.note(q.appID, "%s", cmpOr(changed(in), "none"))
+	q.note(q.appID, "%s", cmp.Or(changed(in), "none"))
 	return s.Control.Quotas(ctx, q.appID)
 }

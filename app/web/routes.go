@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -37,19 +38,19 @@ type routeInput struct {
 func (s *Server) createRoute(ctx context.Context, q *request, in routeInput) (*cloud.Route, error) {
 	rt := &cloud.Route{
 		AppID: q.appID, ScriptID: q.script.ID,
-		HostKind: cmpOr(in.HostKind, "any"), Host: in.Host, HostParamName: in.HostParamName,
-		PathKind: cmpOr(in.PathKind, "exact"), Path: in.Path,
-		Method: strings.ToUpper(in.Method), DispatchMode: cmpOr(in.DispatchMode, cloud.DispatchSync),
+		HostKind: cmp.Or(in.HostKind, "any"), Host: in.Host, HostParamName: in.HostParamName,
+		PathKind: cmp.Or(in.PathKind, "exact"), Path: in.Path,
+		Method: strings.ToUpper(in.Method), DispatchMode: cmp.Or(in.DispatchMode, cloud.DispatchSync),
 	}
 	if err := s.Control.CreateRoute(ctx, rt); err != nil {
 		return nil, err
 	}
-	q.note(rt.ID, "%s %s", cmpOr(rt.Method, "any method"), rt.Path)
+	q.note(rt.ID, "%s %s", cmp.Or(rt.Method, "any method"), rt.Path)
 	return rt, nil
 }
 
 func (s *Server) deleteRoute(ctx context.Context, q *request, _ none) (none, error) {
-	q.note(q.route.ID, "%s %s", cmpOr(q.route.Method, "any method"), q.route.Path)
+	q.note(q.route.ID, "%s %s", cmp.Or(q.route.Method, "any method"), q.route.Path)
 	return none{}, s.Control.DeleteRoute(ctx, q.route.ID)
 }
 
@@ -80,7 +81,7 @@ func (s *Server) matchRoute(_ context.Context, q *request, in matchQuery) (*matc
 		return nil, cloud.Errorf(cloud.BadRequest, "path: want the path of a request, such as /hello")
 	}
 	p, _, _ := strings.Cut(in.Path, "?")
-	found := s.Control.Routes().Find(in.Host, strings.ToUpper(cmpOr(in.Method, http.MethodGet)), p)
+	found := s.Control.Routes().Find(in.Host, strings.ToUpper(cmp.Or(in.Method, http.MethodGet)), p)
 	a := &matchAnswer{Status: http.StatusNotFound, Allow: []string{}, Reason: "no route of this app takes this host and path"}
 	switch m := found.Match; {
 	case m != nil && m.Route.AppID == q.appID:

@@ -22,13 +22,17 @@ type streamQuery struct {
 	Source   string         `json:"source"`
 }
 
-func (in streamQuery) wants(x *cloud.Execution) bool {
+func (in streamQuery) includes(x *cloud.Execution) bool {
 	return (in.ScriptID.IsZero() || in.ScriptID == x.ScriptID) && (in.Status == "" || in.Status == x.Status) && (in.Source == "" || in.Source == x.Source)
 }
 
 // stream sends an app's executions as they finish, until the client leaves, loses its right
 // or its session, falls behind, or the server stops.
 func (s *Server) stream(ctx context.Context, q *request, in streamQuery) error {
+	if q.r.Method == http.MethodHead {
+		streamHeaders(q.w.Header())
+		return nil
+	}
 	select {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
@@ -37,36 +41,40 @@ func (s *Server) stream(ctx context.Context, q *request, in streamQuery) error {
 	}
 	finished, cancel := s.Log.Subscribe(q.appID)
 	defer cancel()
-	out := &eventWriter{w: q.w, c: http.NewResponseController(q.w)}
-	if err := out.open(); err != nil {
-		return nil // the client has gone
-	}
 	beat := time.NewTicker(s.heartbeat)
 	defer beat.Stop()
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.stopping:
-			return nil
-		case x, open := <-finished:
-			if !open {
-				return nil
-			}
-			if in.wants(x) {
-				err = out.event("execution", complete(x))
-			}
-		case <-beat.C:
-			if !s.stillMay(ctx, q) {
-				_ = out.event("end", map[string]string{"reason": "the right to read this app's logs has ended"})
-				return nil
-			}
-			err = out.send(": heartbeat\n\n")
+	t := &tail{Server: s, q: q, want: in, out: &eventWriter{w: q.w, c: http.NewResponseController(q.w)}, finished: finished, beat: beat.C}
+	for more := t.out.open() == nil; more; {
+		more = t.step(ctx)
+	}
+	return nil // the answer has begun: whoever misses something reconnects
+}
+
+// tail is one open stream.
+type tail struct {
+	*Server
+	q        *request
+	want     streamQuery
+	out      *eventWriter
+	finished <-chan *cloud.Execution
+	beat     <-chan time.Time
+}
+
+// step sends the next thing and reports whether there can be another.
+func (t *tail) step(ctx context.Context) (more bool) {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.stopping:
+		return false
+	case x, open := <-t.finished:
+		return open && (!t.want.includes(x) || t.out.event("execution", complete(x)) == nil)
+	case <-t.beat:
+		if !t.stillMay(ctx, t.q) {
+			_ = t.out.event("end", map[string]string{"reason": "the right to read this app's logs has ended"})
+			return false
 		}
-		if err != nil {
-			return nil // gone, or too slow: it reconnects
-		}
+		return t.out.send(": heartbeat\n\n") == nil
 	}
 }
 
@@ -85,12 +93,15 @@ type eventWriter struct {
 func (e *eventWriter) open() error {
 	// The server's timeouts are for requests that end.
 	_ = e.c.SetReadDeadline(time.Time{})
-	h := e.w.Header()
+	streamHeaders(e.w.Header())
+	e.w.WriteHeader(http.StatusOK)
+	return e.send(": connected\n\n")
+}
+
+func streamHeaders(h http.Header) {
 	secure(h)
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
-	e.w.WriteHeader(http.StatusOK)
-	return e.send(": connected\n\n")
 }
 
 func (e *eventWriter) event(name string, v any) error {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 
 	"picloud/app/cloud"
@@ -62,7 +63,7 @@ type kvTriggerInput struct {
 func (s *Server) createKVTrigger(ctx context.Context, q *request, in kvTriggerInput) (*triggerView, error) {
 	t := &cloud.Trigger{
 		ScriptID: in.ScriptID, Kind: cloud.SourceKV, Enabled: in.Enabled == nil || *in.Enabled,
-		DispatchMode: cmpOr(in.DispatchMode, cloud.DispatchAsync), RetryBackoff: in.RetryBackoff,
+		DispatchMode: cmp.Or(in.DispatchMode, cloud.DispatchAsync), RetryBackoff: in.RetryBackoff,
 		KV: &cloud.KVFilter{CollectionGlob: in.CollectionGlob, Ops: nonNil(in.Ops)},
 	}
 	// Zero means the instance's default to the outbox, so a zero that was asked for is judged here.

@@ -1,0 +1,369 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"picloud/app/cloud"
+	"picloud/db"
+)
+
+// fill inserts n due rows of an app, all for script s.
+func (b *box) fill(app cloud.AppID, s cloud.ScriptID, n int) {
+	b.t.Helper()
+	b.update(func(tx *db.Tx) error {
+		_, err := tx.Exec(`
+			WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?)
+			INSERT INTO outbox (id, app_id, source, op, script_id, trigger_depth, root_execution_id, retry_max_attempts, retry_backoff, retry_base_ms,
+				next_attempt_at, created_at, payload)
+			SELECT randomblob(16), ?, 'http', 'POST', ?, 0, randomblob(16), 3, 'constant', 0, ?, 0, '{"source":"http","op":"POST","http":{"path":"/"}}' FROM c`,
+			n, app, s, tx.Now.UnixMilli())
+		return err
+	})
+}
+
+// The claim must run along the partial index: no sort of the backlog, no scan.
+func TestClaimPlan(t *testing.T) {
+	t.Parallel()
+	b := open(t, nil)
+	b.fill(b.app, cloud.NewID[cloud.ScriptID](), 1000)
+	for _, query := range []string{
+		`SELECT n FROM outbox WHERE claimed_at IS NULL AND app_id = x'00' AND next_attempt_at <= 5 ORDER BY next_attempt_at, n LIMIT 5`,
+		earliestOfApp[1:],
+		`SELECT app_id, next_attempt_at FROM outbox WHERE claimed_at IS NULL AND app_id > x'00' ORDER BY app_id, next_attempt_at, n LIMIT 1`,
+		strings.ReplaceAll(claimRows, "?", "0"),
+	} {
+		var plan []string
+		b.update(func(tx *db.Tx) error {
+			args := []any{}
+			if strings.Contains(query, "?") {
+				args = append(args, b.app)
+			}
+			rows, err := tx.Query(`EXPLAIN QUERY PLAN `+query, args...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			plan = nil
+			for rows.Next() {
+				var id, parent, unused int
+				var detail string
+				if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+					return err
+				}
+				plan = append(plan, detail)
+			}
+			return rows.Err()
+		})
+		text := strings.Join(plan, "\n")
+		if !strings.Contains(text, "COVERING INDEX outbox_due (app_id") || strings.Contains(text, "TEMP B-TREE") || strings.Contains(text, "SCAN outbox") {
+			t.Errorf("plan of %s:\n%s", query, text)
+		}
+	}
+}
+
+func TestAnotherAppsBacklogDelaysNothing(t *testing.T) {
+	t.Parallel()
+	b := open(t, func(o *Options) { o.MaxPerApp = 2 })
+	release := make(chan struct{})
+	slow := b.script(b.app, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) {
+		<-release
+		return ok(nil)
+	})
+	other := b.addApp("other")
+	ran := make(chan struct{})
+	quick := b.script(other, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) {
+		close(ran)
+		return ok(nil)
+	})
+	backlog := 100_000
+	if testing.Short() {
+		backlog = 1000
+	}
+	b.fill(b.app, slow, backlog)
+	stop := b.serve()
+	inv := b.invocation(quick)
+	inv.App = other
+	if err := b.Submit(t.Context(), inv); err != nil {
+		t.Fatal(err)
+	}
+	<-ran // while every row of the other app that may run is stuck
+	if got := b.count(`SELECT count(*) FROM outbox WHERE app_id = ? AND claimed_at IS NOT NULL`, b.app); got != 2 {
+		t.Errorf("claimed rows of the app with the backlog: got %d, want 2", got)
+	}
+	close(release)
+	stop()
+	b.gate.allFree(t)
+}
+
+// Apps share a claim evenly, those that run least and waited longest first.
+func TestClaimsAreShared(t *testing.T) {
+	t.Parallel()
+	b := open(t, nil)
+	apps := []cloud.AppID{b.app, b.addApp("b"), b.addApp("c")}
+	for i, n := range []int{100, 2, 100} {
+		b.fill(apps[i], cloud.NewID[cloud.ScriptID](), n)
+	}
+	claim := func(most int) map[cloud.AppID]int {
+		if err := b.d.View(t.Context(), func(_ context.Context, rx *db.Rx) error { return earliest(rx, b.lanes.add) }); err != nil {
+			t.Fatal(err)
+		}
+		shares, _ := b.lanes.due(b.now(), 0)
+		rows, err := b.claim(t.Context(), shares, most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.IsSortedFunc(rows, func(x, y *row) int { return int(x.n - y.n) }) {
+			t.Error("claimed rows aren't in order")
+		}
+		got := map[cloud.AppID]int{}
+		for _, r := range rows {
+			got[r.app]++
+		}
+		return got
+	}
+	if got := claim(9); got[apps[0]] < 3 || got[apps[1]] != 2 || got[apps[2]] < 3 {
+		t.Errorf("a claim of 9 took %v", got)
+	}
+	if got := claim(2); got[apps[0]] != 1 || got[apps[2]] != 1 {
+		t.Errorf("a claim of 2 took %v, want one of each that has rows", got)
+	}
+}
+
+// A handler that outlives its lease commits nothing; its successor's effects are the only ones.
+func TestLeaseOutlived(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := open(t, nil)
+		defer b.serve()()
+		attempts := 0
+		s := b.script(b.app, func(ctx context.Context, inv *cloud.Invocation) (*cloud.Result, Effects) {
+			attempts++
+			if inv.Attempt == 1 {
+				time.Sleep(5 * time.Minute)
+				hold := ctx.Value(holdKey{}).(func(context.Context, *db.Tx) error)
+				if err := b.d.Update(context.Background(), hold); err == nil {
+					t.Error("ctx.commit would have committed after the lease")
+				}
+				return ok(counts("late"))
+			}
+			return ok(counts("n"))
+		})
+		b.kvTrigger(s)
+		b.emitKV("k")
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if attempts != 2 || b.counted("late") != 0 || b.counted("n") != 1 {
+			t.Errorf("attempts %d, late effects %d, effects %d; want 2, 0, 1", attempts, b.counted("late"), b.counted("n"))
+		}
+		if n := b.count(`SELECT count(*) FROM outbox`) + b.count(`SELECT count(*) FROM dead_letters`); n != 0 {
+			t.Errorf("rows and letters left: got %d, want 0", n)
+		}
+		b.gate.allFree(t)
+	})
+}
+
+// crash leaves the database as a process that died would: rows claimed, nobody to end them.
+func (b *box) crash() *box {
+	n := openOn(b.t, b.d, func(o *Options) { *o = b.o; o.Gate = newGate(4) })
+	n.gate = n.o.Gate.(*fakeGate)
+	n.app, n.user, n.scripts, n.code = b.app, b.user, b.scripts, b.code
+	n.o.Principals, n.o.Scripts = n, n
+	return n
+}
+
+func (b *box) claimAll() []*row {
+	b.t.Helper()
+	rows, err := b.claim(context.Background(), []share{{b.app, maxClaim}}, maxClaim)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return rows
+}
+
+func TestReleaseAtStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := open(t, func(o *Options) { o.SyncOutbox = SyncTable })
+		s := b.script(b.app, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) { return ok(counts("n")) })
+		bad := b.script(b.app, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) { return throw("boom") })
+		b.kvTrigger(s)
+		once := b.kvTrigger(bad)
+		one := 1
+		if _, err := b.UpdateTrigger(t.Context(), b.app, once.ID, TriggerPatch{RetryMaxAttempts: &one}); err != nil {
+			t.Fatal(err)
+		}
+		b.emitKV("k")
+		old := b.claimAll()
+		if len(old) != 2 {
+			t.Fatalf("claimed %d rows, want 2", len(old))
+		}
+		// A sync caller whose process dies during the execution.
+		sync := &attempt{o: b.Outbox, inv: b.invocation(s)}
+		if err := sync.store(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+
+		b2 := b.crash()
+		defer b2.serve()()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := b2.counted("n"); n != 1 {
+			t.Errorf("effects: got %d, want 1", n)
+		}
+		letters := b2.letters(DeadLetterFilter{})
+		if len(letters) != 1 || len(letters[0].Attempts) != 1 || letters[0].Attempts[0].Error != errBroken.Msg {
+			t.Errorf("letters: got %+v, want one whose only attempt was broken", letters)
+		}
+		for _, r := range b2.records() {
+			if r.inv.Script == s && r.res.Err == nil && r.inv.Attempt != 2 {
+				t.Errorf("attempt after the crash: got %d, want 2", r.inv.Attempt)
+			}
+		}
+		if list, _, err := b2.Abandoned(t.Context(), b.app, cloud.Page{}); err != nil || len(list) != 1 || list[0].ExecutionID != sync.inv.ID {
+			t.Errorf("abandoned: got %+v, %v, want the sync call", list, err)
+		}
+		if n := b2.count(`SELECT count(*) FROM outbox`); n != 0 {
+			t.Errorf("rows left: got %d, want 0", n)
+		}
+		// The worker of the dead process wakes up again.
+		if err := b.finish(old[0], counts("late")); err == nil || b2.counted("late") != 0 {
+			t.Errorf("a late worker committed: %v", err)
+		}
+	})
+}
+
+func TestOrderlyStopReleasesWhatDoesNotEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := open(t, nil)
+		stuck := true
+		s := b.script(b.app, func(ctx context.Context, _ *cloud.Invocation) (*cloud.Result, Effects) {
+			if !stuck {
+				return ok(counts("n"))
+			}
+			<-ctx.Done()
+			return &cloud.Result{Err: cloud.Errorf(cloud.Timeout, "stopped")}, nil
+		})
+		if err := b.Submit(t.Context(), b.invocation(s)); err != nil {
+			t.Fatal(err)
+		}
+		stop := b.serve()
+		done := make(chan *cloud.Result)
+		go func() { done <- b.Do(context.Background(), b.invocation(s)) }()
+		synctest.Wait()
+		began := time.Now()
+		go stop()
+		if res := <-done; res.Err == nil {
+			t.Error("the caller got no error")
+		}
+		synctest.Wait()
+		if d := time.Since(began); d != 10*time.Second {
+			t.Errorf("the stop took %v, want 10s", d)
+		}
+		rows, _, _ := b.Rows(t.Context(), b.app, cloud.Page{})
+		if len(rows) != 1 || rows[0].State != stateRetrying || rows[0].NextAttemptAt > b.now() {
+			t.Fatalf("rows: got %+v, want one that is released and due", rows)
+		}
+		stuck = false
+		b2 := b.crash()
+		defer b2.serve()()
+		synctest.Wait()
+		if n := b2.counted("n"); n != 1 {
+			t.Errorf("effects after the restart: got %d, want 1", n)
+		}
+	})
+}
+
+func TestIdleOutboxIsQuiet(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		commits := 0
+		b := open(t, nil, func(o *db.Options) { o.Observe = func(db.CommitStats) { commits++ } })
+		defer b.serve()()
+		synctest.Wait()
+		before := commits
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if commits != before {
+			t.Errorf("commits in an idle hour: got %d, want 0", commits-before)
+		}
+	})
+}
+
+// Whatever fails and whenever the process dies: each event is applied exactly once, or is a
+// dead letter; never both, never neither.
+func TestNothingIsLostOrAppliedTwice(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(seed, 1))
+				var mu sync.Mutex
+				chance := func(percent int) bool { mu.Lock(); defer mu.Unlock(); return rng.IntN(100) < percent }
+				b := open(t, nil)
+				s := b.script(b.app, func(ctx context.Context, inv *cloud.Invocation) (*cloud.Result, Effects) {
+					time.Sleep(time.Duration(inv.Attempt) * 10 * time.Millisecond)
+					switch {
+					case chance(25):
+						return throw("x")
+					case chance(10):
+						return ok(apply(func(context.Context, *db.Tx) error {
+							return conflict{func(context.Context) (func(), error) { return func() {}, nil }}
+						}))
+					case chance(10):
+						return ok(apply(func(ctx context.Context, tx *db.Tx) error {
+							if err := counts(inv.Key)(ctx, tx); err != nil {
+								return err
+							}
+							return errTest // after it has written
+						}))
+					}
+					return ok(counts(inv.Key))
+				})
+				var keys []string
+				for range 6 {
+					ctx, cancel := context.WithCancel(context.Background())
+					served := make(chan struct{})
+					go func() { defer close(served); b.Serve(ctx) }()
+					for range 20 {
+						inv := b.invocation(s)
+						if err := b.Submit(t.Context(), inv); err != nil {
+							t.Fatal(err)
+						}
+						keys = append(keys, inv.ID.String())
+						time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
+					}
+					// Die: the old process's workers go on as ghosts, but own nothing any more.
+					old := b
+					b = b.crash()
+					if err := b.release(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					cancel()
+					<-served
+					old.gate.allFree(t)
+				}
+				stop := b.serve()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				stop()
+				if n := b.count(`SELECT count(*) FROM outbox`); n != 0 {
+					t.Errorf("rows left: got %d, want 0", n)
+				}
+				for _, key := range keys {
+					id, err := cloud.ParseID[cloud.RowID](key)
+					if err != nil {
+						t.Fatal(err)
+					}
+					applied, dead := b.counted(key), b.count(`SELECT count(*) FROM dead_letters WHERE original_event_id = ?`, id)
+					if applied+dead != 1 {
+						t.Errorf("event %s: applied %d times, dead %d times", key, applied, dead)
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,221 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+
+	"picloud/app/cloud"
+	"picloud/db"
+)
+
+// States of a row.
+const (
+	stateWaiting  = "waiting"
+	stateRunning  = "running"
+	stateRetrying = "retrying"
+)
+
+// listed is a row with what only some readers of it need.
+type listed struct {
+	cloud.Row
+	n      int64
+	parent cloud.ExecutionID
+	token  claimToken
+}
+
+const listedColumns = `n, id, app_id, source, op, trigger_id, script_id, trigger_depth, root_execution_id, parent_execution_id, attempt_count, attempts,
+	next_attempt_at, coalesce(claimed_at, 0), coalesce(lease_until, 0), claim_token, created_at`
+
+func scanListed(rows *sql.Rows) (*listed, error) {
+	r := &listed{}
+	var attempts []byte
+	err := rows.Scan(&r.n, &r.ID, &r.AppID, &r.Source, &r.Op, &r.TriggerID, &r.ScriptID, &r.Depth, &r.RootExecutionID, &r.parent, &r.AttemptCount, &attempts,
+		(*int64)(&r.NextAttemptAt), (*int64)(&r.ClaimedAt), (*int64)(&r.LeaseUntil), &r.token, (*int64)(&r.CreatedAt))
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.ClaimedAt != 0:
+		r.State = stateRunning
+	case r.AttemptCount > 0:
+		r.State = stateRetrying
+	default:
+		r.State = stateWaiting
+	}
+	if r.Attempts, err = readHistory(attempts); r.Attempts == nil {
+		r.Attempts = []cloud.Attempt{}
+	}
+	return r, err
+}
+
+// Rows lists waiting, running and retrying rows, oldest first.
+func (o *Outbox) Rows(ctx context.Context, app cloud.AppID, p cloud.Page) (list []*cloud.Row, next string, err error) {
+	after := int64(0)
+	if p.Cursor != "" {
+		if after, err = strconv.ParseInt(p.Cursor, 10, 64); err != nil {
+			return nil, "", errCursor
+		}
+	}
+	var found []*listed
+	err = o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+		found, err = selectListed(rx, `WHERE app_id = ? AND n > ? ORDER BY n LIMIT ?`, app, after, p.Clamp()+1)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if len(found) > p.Clamp() {
+		found = found[:p.Clamp()]
+		next = strconv.FormatInt(found[len(found)-1].n, 10)
+	}
+	list = make([]*cloud.Row, len(found))
+	for i, r := range found {
+		list[i] = &r.Row
+	}
+	return list, next, nil
+}
+
+func selectListed(rx *db.Rx, clause string, args ...any) ([]*listed, error) {
+	rows, err := rx.Query(`SELECT `+listedColumns+` FROM outbox `+clause, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list outbox: %w", err)
+	}
+	return scanAll(rows, scanListed)
+}
+
+// Cancel removes a row that is not running; a running one is a Conflict.
+func (o *Outbox) Cancel(ctx context.Context, app cloud.AppID, id cloud.RowID) error {
+	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+		res, err := tx.Exec(`DELETE FROM outbox WHERE id = ? AND app_id = ? AND claimed_at IS NULL`, id, app)
+		if err != nil {
+			return fmt.Errorf("cancel row: %w", err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 1 {
+			return err
+		}
+		found, err := selectListed(tx.Rx, `WHERE id = ? AND app_id = ?`, id, app)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return cloud.Errorf(cloud.NotFound, "the app's outbox has no such row: it has run already, or was never there")
+		}
+		return cloud.Errorf(cloud.Conflict, "the row is running: it can be cancelled only while it waits")
+	})
+}
+
+// execution shows a row as an execution that has not ended.
+func (r *listed) execution() *cloud.Execution {
+	x := &cloud.Execution{
+		ID: cloud.ExecutionID(r.ID), AppID: r.AppID, ScriptID: r.ScriptID, Source: r.Source, Op: r.Op, TriggerID: r.TriggerID,
+		RootExecutionID: r.RootExecutionID, ParentID: r.parent, EventID: r.ID, Depth: r.Depth, Attempt: r.AttemptCount,
+		Status: cloud.StatusQueued, Logs: []cloud.LogLine{},
+	}
+	if r.State == stateRunning {
+		x.Status, x.StartedAt = cloud.StatusRunning, r.ClaimedAt
+		return x
+	}
+	x.NextAttemptAt = r.NextAttemptAt
+	if n := len(r.Attempts); n > 0 {
+		x.Error = &cloud.Trace{Message: r.Attempts[n-1].Error}
+	}
+	return x
+}
+
+// selectDead shows dead letters as executions: those whose event has not gone back into the
+// outbox.
+func selectDead(rx *db.Rx, clause string, args ...any) ([]*cloud.Execution, error) {
+	rows, err := rx.Query(`
+		SELECT id, original_event_id, app_id, source, op, trigger_id, script_id, trigger_depth, root_execution_id, parent_execution_id,
+			attempt_count, first_attempt_at, last_attempt_at, last_error
+		FROM dead_letters WHERE (resolution IS NULL OR resolution != 'replayed') AND `+clause, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list dead letters: %w", err)
+	}
+	return scanAll(rows, func(rows *sql.Rows) (*cloud.Execution, error) {
+		x := &cloud.Execution{Status: cloud.StatusDead, Logs: []cloud.LogLine{}, Error: &cloud.Trace{}}
+		err := rows.Scan(&x.DeadLetterID, &x.EventID, &x.AppID, &x.Source, &x.Op, &x.TriggerID, &x.ScriptID, &x.Depth, &x.RootExecutionID, &x.ParentID,
+			&x.Attempt, (*int64)(&x.StartedAt), (*int64)(&x.FinishedAt), &x.Error.Message)
+		x.ID = cloud.ExecutionID(x.EventID)
+		return x, err
+	})
+}
+
+// Event tells the live state of an outbox row or of the dead letter it became, as an
+// execution without logs: queued, running or dead. NotFound when it is neither any more.
+func (o *Outbox) Event(ctx context.Context, id cloud.RowID) (x *cloud.Execution, err error) {
+	err = o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+		live, err := selectListed(rx, `WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		if len(live) > 0 {
+			x = live[0].execution()
+			return nil
+		}
+		dead, err := selectDead(rx, `original_event_id = ? ORDER BY id DESC LIMIT 1`, id)
+		if err != nil {
+			return err
+		}
+		if len(dead) == 0 {
+			return cloud.Errorf(cloud.NotFound, "no such event waits, runs or is dead")
+		}
+		x = dead[0]
+		return nil
+	})
+	return x, err
+}
+
+// maxChain bounds EventsOf.
+const maxChain = 1000
+
+// EventsOf lists the live rows and dead letters of a chain, for GET /executions/{id}/chain:
+// the oldest thousand of each.
+func (o *Outbox) EventsOf(ctx context.Context, root cloud.ExecutionID) (events []*cloud.Execution, err error) {
+	err = o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+		live, err := selectListed(rx, `WHERE root_execution_id = ? ORDER BY n LIMIT ?`, root, maxChain)
+		if err != nil {
+			return err
+		}
+		if events, err = selectDead(rx, `root_execution_id = ? ORDER BY id LIMIT ?`, root, maxChain); err != nil {
+			return err
+		}
+		for _, r := range live {
+			events = append(events, r.execution())
+		}
+		return nil
+	})
+	return events, err
+}
+
+// Stats is what GET /system and the metrics show of the outbox.
+type Stats struct {
+	Waiting, Running, Retrying int
+	OldestDueSeconds           float64             // how long the row that is due longest has been so
+	Unresolved                 map[cloud.AppID]int // dead letters
+}
+
+// Stats counts rows and open letters, from indexes alone.
+func (o *Outbox) Stats(ctx context.Context) (s Stats, err error) {
+	err = o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+		var all, unclaimed int
+		var due int64
+		err := rx.QueryRow(`
+			SELECT (SELECT count(*) FROM outbox), count(*), coalesce(sum(attempt_count > 0), 0), coalesce(min(next_attempt_at), 0)
+			FROM outbox WHERE claimed_at IS NULL`).Scan(&all, &unclaimed, &s.Retrying, &due)
+		if err != nil {
+			return fmt.Errorf("count outbox rows: %w", err)
+		}
+		s.Waiting, s.Running, s.OldestDueSeconds = unclaimed-s.Retrying, all-unclaimed, 0
+		if now := rx.Now.UnixMilli(); due != 0 && due < now {
+			s.OldestDueSeconds = float64(now-due) / 1000
+		}
+		return nil
+	})
+	if err == nil {
+		s.Unresolved, err = o.Unresolved(ctx)
+	}
+	return s, err
+}

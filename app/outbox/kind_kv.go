@@ -1,0 +1,105 @@
+package outbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"picloud/app/cloud"
+	"picloud/db"
+)
+
+// kindKV fires when an entry of a collection is inserted, updated or deleted.
+var kindKV = &kind{
+	name:  cloud.SourceKV,
+	check: checkKV,
+	patch: patchKV,
+	store: storeKV,
+	load:  loadKV,
+	match: func(t *cloud.Trigger, ev *event) bool {
+		return (len(t.KV.Ops) == 0 || slices.Contains(t.KV.Ops, ev.Op)) && matchGlob(t.KV.CollectionGlob, ev.Match)
+	},
+}
+
+var kvOps = []string{"insert", "update", "delete"}
+
+// maxGlob is the longest glob: the longest name of a collection, and a star.
+const maxGlob = 129
+
+func checkKV(t *cloud.Trigger) error {
+	f := t.KV
+	if f == nil {
+		return cloud.Errorf(cloud.Invalid, "a kv trigger needs a collection_glob")
+	}
+	switch star := strings.IndexByte(f.CollectionGlob, '*'); {
+	case f.CollectionGlob == "":
+		return cloud.Errorf(cloud.Invalid, `collection_glob is empty: write "*" for all collections`)
+	case len(f.CollectionGlob) > maxGlob:
+		return cloud.Errorf(cloud.Invalid, "collection_glob has %d bytes: at most %d are allowed", len(f.CollectionGlob), maxGlob)
+	case star >= 0 && star < len(f.CollectionGlob)-1:
+		return cloud.Errorf(cloud.Invalid, `collection_glob %q: a "*" may stand at the end only`, f.CollectionGlob)
+	}
+	ops := []string{}
+	for _, op := range f.Ops {
+		if !slices.Contains(kvOps, op) {
+			return cloud.Errorf(cloud.Invalid, "ops has %q: write insert, update or delete", op)
+		}
+		if !slices.Contains(ops, op) {
+			ops = append(ops, op)
+		}
+	}
+	t.KV = &cloud.KVFilter{CollectionGlob: f.CollectionGlob, Ops: ops}
+	t.DeadLetter = nil
+	return nil
+}
+
+// matchGlob matches a name against "*", "prefix*" or the name itself.
+func matchGlob(glob, name string) bool {
+	prefix, open := strings.CutSuffix(glob, "*")
+	if open {
+		return strings.HasPrefix(name, prefix)
+	}
+	return glob == name
+}
+
+func patchKV(t *cloud.Trigger, p *TriggerPatch) bool {
+	f := *t.KV
+	if p.CollectionGlob != nil {
+		f.CollectionGlob = *p.CollectionGlob
+	}
+	if p.Ops != nil {
+		f.Ops = *p.Ops
+	}
+	t.KV = &f
+	return p.SourceFilter == nil && p.TriggerIDFilter == nil && p.ScriptIDFilter == nil
+}
+
+func storeKV(tx *db.Tx, t *cloud.Trigger) error {
+	ops, err := json.Marshal(t.KV.Ops)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`
+		INSERT INTO kv_trigger_details (trigger_id, collection_glob, ops) VALUES (?, ?, ?)
+		ON CONFLICT (trigger_id) DO UPDATE SET collection_glob = excluded.collection_glob, ops = excluded.ops`,
+		t.ID, t.KV.CollectionGlob, string(ops))
+	if err != nil {
+		return fmt.Errorf("store kv trigger: %w", err)
+	}
+	return nil
+}
+
+func loadKV(rx *db.Rx, t *cloud.Trigger) error {
+	f := &cloud.KVFilter{}
+	var ops []byte
+	err := rx.QueryRow(`SELECT collection_glob, ops FROM kv_trigger_details WHERE trigger_id = ?`, t.ID).Scan(&f.CollectionGlob, &ops)
+	if err == nil {
+		err = json.Unmarshal(ops, &f.Ops)
+	}
+	if err != nil {
+		return fmt.Errorf("load kv trigger %s: %w", t.ID, err)
+	}
+	t.KV = f
+	return nil
+}

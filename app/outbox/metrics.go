@@ -1,0 +1,91 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts what the outbox does. Gauges are read from the database when they are asked
+// for.
+type metrics struct {
+	pickup          prometheus.Histogram
+	retries         prometheus.Counter
+	deadLetters     *prometheus.CounterVec
+	handlerFailures *prometheus.CounterVec
+	tooDeep         *prometheus.CounterVec
+	abandoned       *prometheus.CounterVec
+	reruns          *prometheus.CounterVec
+	gauges          *gauges
+}
+
+func newMetrics(o *Outbox) *metrics {
+	perApp := func(name, help string, more ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"app"}, more...))
+	}
+	return &metrics{
+		pickup: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "picloud_dispatch_pickup_seconds",
+			Help:    "Time from when a row was due to the start of its attempt.",
+			Buckets: []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, 1, 5, 30, 120},
+		}),
+		retries:         prometheus.NewCounter(prometheus.CounterOpts{Name: "picloud_retries_total", Help: "Attempts that failed and will be repeated."}),
+		deadLetters:     perApp("picloud_dead_letters_total", "Rows that used up their attempts.", "source"),
+		handlerFailures: perApp("picloud_dead_letter_handler_failures_total", "Handlers of dead letters that failed."),
+		tooDeep:         perApp("picloud_trigger_depth_exceeded_total", "Events dropped because they were deeper than the limit.", "trigger"),
+		abandoned:       perApp("picloud_abandoned_executions_total", "Results that nobody waited for any more."),
+		reruns:          perApp("picloud_conflict_reruns_total", "Executions run again because of a conflict."),
+		gauges:          newGauges(o),
+	}
+}
+
+// Collectors are the outbox's metrics, to be registered.
+func (o *Outbox) Collectors() []prometheus.Collector {
+	m := o.metrics
+	return []prometheus.Collector{m.pickup, m.retries, m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.gauges}
+}
+
+// gauges are what Stats tells.
+type gauges struct {
+	o                           *Outbox
+	rows, oldestDue, unresolved *prometheus.Desc
+}
+
+func newGauges(o *Outbox) *gauges {
+	return &gauges{
+		o:          o,
+		rows:       prometheus.NewDesc("picloud_outbox_rows", "Rows of the outbox by state: waiting, running, retrying.", []string{"state"}, nil),
+		oldestDue:  prometheus.NewDesc("picloud_outbox_oldest_due_seconds", "How long the row that is due longest has been so.", nil, nil),
+		unresolved: prometheus.NewDesc("picloud_dead_letters_unresolved", "Dead letters that are open.", []string{"app"}, nil),
+	}
+}
+
+func (g *gauges) Describe(c chan<- *prometheus.Desc) {
+	c <- g.rows
+	c <- g.oldestDue
+	c <- g.unresolved
+}
+
+// scrapeTimeout bounds how long a scrape waits for a reader.
+const scrapeTimeout = 5 * time.Second
+
+func (g *gauges) Collect(c chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	s, err := g.o.Stats(ctx)
+	if err != nil {
+		c <- prometheus.NewInvalidMetric(g.rows, err)
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(g.rows, float64(s.Waiting), stateWaiting)
+	gauge(g.rows, float64(s.Running), stateRunning)
+	gauge(g.rows, float64(s.Retrying), stateRetrying)
+	gauge(g.oldestDue, s.OldestDueSeconds)
+	for app, n := range s.Unresolved {
+		gauge(g.unresolved, float64(n), app.String())
+	}
+}

@@ -1,0 +1,209 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"picloud/app/cloud"
+	"picloud/db"
+)
+
+type (
+	inboxID    = cloud.ID[struct{ inbox int }]
+	claimToken = cloud.ID[struct{ claim int }]
+)
+
+// row is one entry of the outbox, as the dispatcher sees it.
+type row struct {
+	n         int64
+	id        cloud.RowID
+	app       cloud.AppID
+	source    string
+	op        string
+	trigger   cloud.TriggerID // a route's id when source is http
+	script    cloud.ScriptID
+	replyTo   inboxID
+	letter    cloud.DeadLetterID // that this row's handler looks at
+	principal cloud.UserID       // who caused the event
+	depth     int
+	root      cloud.ExecutionID
+	parent    cloud.ExecutionID
+	retry     Retry
+	tried     int             // attempts begun
+	history   []cloud.Attempt // attempts that failed
+	due       cloud.Time
+	payload   []byte
+
+	// Of a claimed row.
+	token      claimToken
+	claimed    cloud.Time
+	lease      cloud.Time
+	registrant cloud.UserID // of the trigger, at the claim; zero: the trigger is gone
+}
+
+// handler reports that the row is for a dead letter's handler: one attempt, and no letter.
+func (r *row) handler() bool { return !r.letter.IsZero() }
+
+// exec is the execution id of a claimed row's attempt. A claim gives all its rows one token,
+// so the id is the token with n added to its random end: it needs no column of its own.
+func (r *row) exec() cloud.ExecutionID {
+	id := cloud.ExecutionID(r.token)
+	const low = 1<<56 - 1 // leaves the bits that make it a UUIDv7
+	end := binary.BigEndian.Uint64(id[8:])
+	binary.BigEndian.PutUint64(id[8:], end&^uint64(low)|(end+uint64(r.n))&low)
+	return id
+}
+
+// httpEvent is the payload of a request that runs later.
+type httpEvent struct {
+	Source string         `json:"source"`
+	Op     string         `json:"op"`
+	HTTP   *cloud.Request `json:"http"`
+}
+
+// rowOf makes the row of a request.
+func rowOf(inv *cloud.Invocation) (*row, error) {
+	payload, err := json.Marshal(httpEvent{Source: cloud.SourceHTTP, Op: inv.Op, HTTP: inv.Request})
+	if err != nil {
+		return nil, fmt.Errorf("encode request: %w", err)
+	}
+	r := &row{
+		app: inv.App, source: cloud.SourceHTTP, op: inv.Op, trigger: cloud.TriggerID(inv.Route), script: inv.Script,
+		depth: inv.Depth, root: inv.Root, parent: inv.Parent, payload: payload,
+	}
+	if r.root.IsZero() {
+		r.root = inv.ID
+	}
+	if inv.Principal != nil {
+		r.principal = inv.Principal.User
+	}
+	return r, nil
+}
+
+// invocation is the attempt that the row's claim began. The error says that the payload
+// can't be read.
+func (r *row) invocation() (*cloud.Invocation, error) {
+	inv := &cloud.Invocation{
+		ID: r.exec(), Root: r.root, Parent: r.parent, Depth: r.depth, Attempt: r.tried,
+		App: r.app, Script: r.script, Source: r.source, Op: r.op,
+		Row: r.id, Key: r.id.String(), Handler: r.handler(),
+	}
+	if r.source != cloud.SourceHTTP {
+		inv.Trigger = r.trigger
+		inv.Event = r.payload
+		if !json.Valid(r.payload) {
+			return inv, errPayload
+		}
+		return inv, nil
+	}
+	inv.Route = cloud.RouteID(r.trigger)
+	var ev httpEvent
+	if err := json.Unmarshal(r.payload, &ev); err != nil || ev.HTTP == nil {
+		return inv, errPayload.WithCause(err)
+	}
+	inv.Request = ev.HTTP
+	return inv, nil
+}
+
+var errPayload = cloud.Errorf(cloud.Invalid, "the event's payload can't be decoded")
+
+const insertRow = `
+INSERT INTO outbox (id, app_id, source, op, trigger_id, script_id, dead_letter_id, origin_principal, trigger_depth,
+	root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, next_attempt_at, created_at, payload)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// insertRowOfTrigger inserts nothing when the trigger has gone, which a cascade may have done
+// without the cache's knowledge.
+const insertRowOfTrigger = `
+INSERT INTO outbox (id, app_id, source, op, trigger_id, script_id, dead_letter_id, origin_principal, trigger_depth,
+	root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, next_attempt_at, created_at, payload)
+SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+WHERE EXISTS (SELECT 1 FROM triggers WHERE id = ? AND enabled = 1)`
+
+func (r *row) values(now cloud.Time) []any {
+	return append(make([]any, 0, 18), r.id, r.app, r.source, r.op, r.trigger, r.script, r.letter, r.principal, r.depth,
+		r.root, r.parent, r.retry.MaxAttempts, r.retry.Backoff, r.retry.BaseMS, int64(r.due), int64(now), string(r.payload))
+}
+
+// insert puts the row into the outbox, due at once, and wakes the dispatcher on commit.
+func (o *Outbox) insert(tx *db.Tx, r *row) error {
+	r.due = cloud.TimeOf(tx.Now)
+	if _, err := tx.Exec(insertRow, r.values(r.due)...); err != nil {
+		return fmt.Errorf("insert outbox row: %w", err)
+	}
+	o.wakeOnCommit(tx, r.app, r.due)
+	return nil
+}
+
+// insertFor is insert for a trigger's row. It reports false when the trigger is gone.
+func (o *Outbox) insertFor(tx *db.Tx, r *row) (bool, error) {
+	r.due = cloud.TimeOf(tx.Now)
+	res, err := tx.Exec(insertRowOfTrigger, append(r.values(r.due), r.trigger)...)
+	if err != nil {
+		return false, fmt.Errorf("insert outbox row: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return false, err
+	}
+	o.wakeOnCommit(tx, r.app, r.due)
+	return true, nil
+}
+
+func (o *Outbox) wakeOnCommit(tx *db.Tx, app cloud.AppID, due cloud.Time) {
+	tx.AfterCommit(func() { o.lanes.add(app, due) })
+}
+
+// insertClaimed puts the row of a waiting caller into the outbox.
+func (r *row) insertClaimed(tx *db.Tx, by string, lease time.Duration) error {
+	now := cloud.TimeOf(tx.Now)
+	r.claimed, r.lease, r.due, r.tried = now, now.Add(lease), now, 1
+	res, err := tx.Exec(`
+		INSERT INTO outbox (id, app_id, source, op, trigger_id, script_id, reply_to, origin_principal, trigger_depth,
+			root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, attempt_count,
+			next_attempt_at, claimed_at, claimed_by, claim_token, lease_until, created_at, payload)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)`,
+		r.id, r.app, r.source, r.op, r.trigger, r.script, r.replyTo, r.principal, r.depth,
+		r.root, r.parent, r.retry.MaxAttempts, r.retry.Backoff, r.retry.BaseMS,
+		int64(now), int64(now), by, r.token, int64(r.lease), int64(now), string(r.payload))
+	if err != nil {
+		return fmt.Errorf("insert outbox row: %w", err)
+	}
+	r.n, err = res.LastInsertId()
+	return err
+}
+
+// errLost is the end of a worker whose lease ran out: another attempt has the row.
+var errLost = cloud.Errorf(cloud.Conflict, "the attempt outlived its lease and the event was given to another one: nothing of it was committed")
+
+// hold succeeds while the claim still stands.
+func (r *row) hold(_ context.Context, tx *db.Tx) error {
+	var one int
+	err := tx.QueryRow(`SELECT 1 FROM outbox WHERE n = ? AND claim_token = ?`, r.n, r.token).Scan(&one)
+	if err == sql.ErrNoRows {
+		return errLost
+	}
+	return err
+}
+
+// remove deletes a claimed row, if the claim still stands.
+func (r *row) remove(tx *db.Tx) error {
+	res, err := tx.Exec(`DELETE FROM outbox WHERE n = ? AND claim_token = ?`, r.n, r.token)
+	if err != nil {
+		return fmt.Errorf("delete outbox row: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return orLost(err)
+	}
+	return nil
+}
+
+func orLost(err error) error {
+	if err != nil {
+		return err
+	}
+	return errLost
+}

@@ -1,0 +1,257 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"picloud/app/cloud"
+	"picloud/db"
+)
+
+// finish removes a row whose attempt succeeded, with the attempt's effects (nil: none), in
+// one transaction. It is lazily durable: what a power cut undoes runs again, for the row and
+// the effects come back together; unless a caller waits for it.
+func (o *Outbox) finish(r *row, effects Effects) error {
+	update := o.db.UpdateLazy
+	if !r.replyTo.IsZero() && effects != nil {
+		update = o.db.Update
+	}
+	err := update(context.Background(), func(ctx context.Context, tx *db.Tx) error {
+		if err := r.remove(tx); err != nil {
+			return err
+		}
+		if effects != nil {
+			if err := effects.Apply(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if r.handler() {
+			return noteHandled(tx, r.letter)
+		}
+		return nil
+	})
+	if err == nil {
+		o.settled(r)
+	}
+	return err
+}
+
+// settled forgets a row that no worker of ours has any more.
+func (o *Outbox) settled(r *row) {
+	o.mu.Lock()
+	delete(o.running, r.n)
+	o.mu.Unlock()
+}
+
+// unsettled is the end of a failed attempt that is to be written.
+type unsettled struct {
+	row      *row
+	attempt  cloud.Attempt
+	hopeless bool // no retry can help
+	atOnce   bool // the script isn't to blame: no wait before the next attempt
+}
+
+// settleFailure writes the end of an attempt that failed. What can't be written now (a full
+// disk) is left to the dispatcher's loop.
+func (o *Outbox) settleFailure(a *attempt, res *cloud.Result) {
+	u := unsettled{
+		row:      a.row,
+		attempt:  cloud.Attempt{At: res.Started, ExecutionID: a.inv.ID, DurationMS: res.DurationMS, Error: reason(res)},
+		hopeless: a.hopeless,
+		atOnce:   o.life.Err() != nil,
+	}
+	if err := o.settle(context.Background(), u); err != nil {
+		o.mu.Lock()
+		o.stranded = append(o.stranded, u)
+		o.mu.Unlock()
+		o.lanes.signal()
+	}
+	if a.row.handler() {
+		o.log.Warn("the handler of a dead letter failed; the letter stays open", "app", a.row.app, "dead_letter", a.row.letter, "exec", a.inv.ID, "err", u.attempt.Error)
+	}
+}
+
+// settle writes the end of a failed attempt. A claim that is lost has nothing to write.
+func (o *Outbox) settle(ctx context.Context, u unsettled) error {
+	err := o.db.UpdateLazy(ctx, func(ctx context.Context, tx *db.Tx) error { return o.fail(ctx, tx, u) })
+	if err != nil && !errors.Is(err, errLost) {
+		return fmt.Errorf("write the end of an attempt: %w", err)
+	}
+	o.settled(u.row)
+	return nil
+}
+
+// settleStranded writes what settleFailure couldn't.
+func (o *Outbox) settleStranded(ctx context.Context) error {
+	for {
+		o.mu.Lock()
+		if len(o.stranded) == 0 {
+			o.mu.Unlock()
+			return nil
+		}
+		u := o.stranded[0]
+		o.mu.Unlock()
+		if err := o.settle(ctx, u); err != nil {
+			return err
+		}
+		o.mu.Lock()
+		o.stranded = o.stranded[1:]
+		o.mu.Unlock()
+	}
+}
+
+// expireLeases takes rows away from workers that have outlived their lease. Such a worker
+// keeps its permit until it ends, but can commit nothing any more.
+func (o *Outbox) expireLeases(ctx context.Context) error {
+	now := o.now()
+	var expired []*row
+	o.mu.Lock()
+	for _, r := range o.running {
+		if r.lease <= now {
+			expired = append(expired, r)
+		}
+	}
+	o.mu.Unlock()
+	for _, r := range expired {
+		u := unsettled{row: r, attempt: cloud.Attempt{At: r.claimed, ExecutionID: r.exec(), DurationMS: float64(now - r.claimed), Error: "the attempt outlived its lease"}}
+		if err := o.settle(ctx, u); err != nil {
+			return err
+		}
+		o.log.Warn("lease ran out", "app", r.app, "exec", r.exec(), "row", r.id)
+	}
+	return nil
+}
+
+// fail writes what becomes of a row after a failed attempt: a retry, or a dead letter; a
+// note on the letter for a handler; nothing for a caller, who has the answer.
+func (o *Outbox) fail(ctx context.Context, tx *db.Tx, u unsettled) error {
+	r := u.row
+	history := append(r.history[:len(r.history):len(r.history)], u.attempt)
+	if !u.hopeless && !r.handler() && r.replyTo.IsZero() && r.tried < r.retry.MaxAttempts {
+		return o.retryLater(tx, r, history, u.atOnce)
+	}
+	if err := r.remove(tx); err != nil {
+		return err
+	}
+	switch {
+	case r.handler():
+		tx.AfterCommit(o.metrics.handlerFailures.WithLabelValues(r.app.String()).Inc)
+		return noteHandlerFailed(tx, r.letter, u.attempt.Error)
+	case !r.replyTo.IsZero():
+		return nil
+	}
+	return o.bury(ctx, tx, r, history)
+}
+
+// retryLater releases the row for its next attempt.
+func (o *Outbox) retryLater(tx *db.Tx, r *row, history []cloud.Attempt, atOnce bool) error {
+	due := cloud.TimeOf(tx.Now)
+	if !atOnce {
+		retry := r.retry
+		retry.JitterPct = o.o.Retry.JitterPct
+		due = due.Add(retry.wait(r.tried))
+	}
+	attempts, err := json.Marshal(history)
+	if err != nil {
+		return err
+	}
+	res, err := tx.Exec(`
+		UPDATE outbox SET claimed_at = NULL, claimed_by = NULL, claim_token = NULL, lease_until = NULL, next_attempt_at = ?, attempts = ?
+		WHERE n = ? AND claim_token = ?`, int64(due), string(attempts), r.n, r.token)
+	if err != nil {
+		return fmt.Errorf("release outbox row: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return orLost(err)
+	}
+	tx.AfterCommit(o.metrics.retries.Inc)
+	o.wakeOnCommit(tx, r.app, due)
+	return nil
+}
+
+// release gives up the claims of processes that are gone. The broken attempt is in the row's
+// history; a caller's row becomes an abandoned execution.
+func (o *Outbox) release(ctx context.Context) error {
+	held, err := o.held(ctx)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	for _, n := range held {
+		if err := o.releaseRow(ctx, n); err != nil {
+			return fmt.Errorf("release rows of a process that is gone: %w", err)
+		}
+	}
+	o.log.Info("released rows of a process that is gone", "rows", len(held))
+	return nil
+}
+
+// held lists claimed rows: those that are not in the index of the unclaimed. Both lists come
+// from indexes; reading the rows themselves could take long.
+func (o *Outbox) held(ctx context.Context) (held []int64, err error) {
+	err = o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+		held = nil
+		var claimed int
+		err := rx.QueryRow(`SELECT (SELECT count(*) FROM outbox) - (SELECT count(*) FROM outbox WHERE claimed_at IS NULL)`).Scan(&claimed)
+		if err != nil || claimed == 0 {
+			return err
+		}
+		found, err := rx.Query(`SELECT n FROM outbox EXCEPT SELECT n FROM outbox WHERE claimed_at IS NULL`)
+		if err != nil {
+			return err
+		}
+		defer found.Close()
+		for found.Next() {
+			var n int64
+			if err := found.Scan(&n); err != nil {
+				return err
+			}
+			held = append(held, n)
+		}
+		return found.Err()
+	})
+	return held, err
+}
+
+// releaseRow ends the attempt of one claimed row, unless the claim is ours.
+func (o *Outbox) releaseRow(ctx context.Context, n int64) error {
+	var r *row
+	var res *cloud.Result
+	err := o.db.UpdateLazy(ctx, func(ctx context.Context, tx *db.Tx) error {
+		r = nil
+		found, err := tx.Query(`
+			SELECT n, id, app_id, source, op, trigger_id, script_id, reply_to, dead_letter_id, origin_principal, trigger_depth,
+				root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, attempt_count, attempts,
+				next_attempt_at, claim_token, claimed_at, payload, NULL
+			FROM outbox WHERE n = ? AND claimed_by != ?`, n, o.id)
+		if err != nil {
+			return err
+		}
+		rows, err := scanClaimed(found)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		r = rows[0]
+		res = o.failedBefore(errBroken, r.claimed)
+		if !r.replyTo.IsZero() {
+			return o.abandonRow(tx, r, res)
+		}
+		return o.fail(ctx, tx, unsettled{
+			row:     r,
+			attempt: cloud.Attempt{At: r.claimed, ExecutionID: r.exec(), Error: errBroken.Msg},
+			atOnce:  true,
+		})
+	})
+	if err != nil || r == nil {
+		return err
+	}
+	inv, _ := r.invocation() // what it can't decode it leaves out
+	if !r.replyTo.IsZero() {
+		inv.ID = cloud.ExecutionID(r.id)
+	}
+	o.runner.Record(inv, res)
+	return nil
+}
+
+var errBroken = cloud.Errorf(cloud.Internal, "the process stopped during the attempt")

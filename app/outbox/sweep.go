@@ -1,0 +1,80 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"picloud/app/cloud"
+	"picloud/db"
+)
+
+// sweepBatch is how many rows one transaction of a sweep deletes.
+const sweepBatch = 500
+
+// serveSweeps deletes what is past its retention: at the start and then every
+// Options.SweepEvery. What is due follows from the rows' own times, so a process that
+// restarts more often than that misses nothing and needs no memory of the last sweep.
+func (o *Outbox) serveSweeps(ctx context.Context) {
+	every := time.NewTicker(o.o.SweepEvery)
+	defer every.Stop()
+	for {
+		if n, err := o.sweep(ctx); err != nil && ctx.Err() == nil {
+			o.log.Error("sweep", "err", err)
+		} else if n > 0 {
+			o.log.Info("swept what was past its retention", "rows", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+// sweep deletes dead letters and abandoned executions that were created before their
+// retention began, resolved or not.
+func (o *Outbox) sweep(ctx context.Context) (int, error) {
+	letters, err := o.sweepTable(ctx, o.o.DeadLetterRetention,
+		`SELECT EXISTS (SELECT 1 FROM dead_letters WHERE created_at < ?)`,
+		`DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE created_at < ? ORDER BY created_at LIMIT ?)`)
+	if err != nil {
+		return letters, fmt.Errorf("sweep dead letters: %w", err)
+	}
+	abandoned, err := o.sweepTable(ctx, o.o.AbandonedRetention,
+		`SELECT EXISTS (SELECT 1 FROM abandoned_executions WHERE created_at < ?)`,
+		`DELETE FROM abandoned_executions WHERE id IN (SELECT id FROM abandoned_executions WHERE created_at < ? ORDER BY created_at LIMIT ?)`)
+	if err != nil {
+		return letters + abandoned, fmt.Errorf("sweep abandoned executions: %w", err)
+	}
+	return letters + abandoned, nil
+}
+
+// sweepTable deletes in batches, between which others get their turn. It begins no write
+// transaction when there is nothing to delete.
+func (o *Outbox) sweepTable(ctx context.Context, retention time.Duration, some, deleteSome string) (total int, err error) {
+	for {
+		var before cloud.Time
+		var any bool
+		err := o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+			before = cloud.TimeOf(rx.Now.Add(-retention))
+			return rx.QueryRow(some, int64(before)).Scan(&any)
+		})
+		if err != nil || !any {
+			return total, err
+		}
+		var n int64
+		err = o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
+			res, err := tx.Exec(deleteSome, int64(before), sweepBatch)
+			if err != nil {
+				return err
+			}
+			n, err = res.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		total += int(n)
+	}
+}
