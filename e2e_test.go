@@ -47,12 +47,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": startCmd,
-			"stop":  func(ts *testscript.TestScript, _ bool, _ []string) { instanceOf(ts).stop(ts) },
-			"kill":  func(ts *testscript.TestScript, _ bool, _ []string) { instanceOf(ts).kill() },
-			"req":   reqCmd,
-			"until": untilCmd,
-			"set":   setCmd,
+			"start":    startCmd,
+			"shutdown": func(ts *testscript.TestScript, _ bool, _ []string) { instanceOf(ts).stop(ts) },
+			"crash":    func(ts *testscript.TestScript, _ bool, _ []string) { instanceOf(ts).kill() },
+			"req":      reqCmd,
+			"until":    untilCmd,
+			"set":      setCmd,
 		},
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
