@@ -139,9 +139,8 @@ CREATE TABLE outbox (
     next_attempt_at     INTEGER NOT NULL,
     claimed_at          INTEGER,
     claimed_by          TEXT, -- id of the process's run
-    claim_token         BLOB, -- finishing requires it, so a late worker finishes nothing twice
+    claim_token         BLOB, -- finishing requires it, so a late worker finishes nothing twice; with n it gives the attempt's execution id
     lease_until         INTEGER,
-    execution_id        BLOB, -- of the running attempt
     created_at          INTEGER NOT NULL,
     payload             TEXT NOT NULL -- the event as JSON
 ) STRICT;
@@ -234,13 +233,14 @@ CREATE INDEX audit_app ON audit(app_id, id);
 CREATE INDEX dead_letters_app ON dead_letters(app_id, id);
 CREATE INDEX dead_letters_created ON dead_letters(created_at);
 CREATE INDEX dead_letters_event ON dead_letters(original_event_id);
+CREATE INDEX dead_letters_root ON dead_letters(root_execution_id);
 CREATE INDEX dead_letters_unresolved ON dead_letters(app_id, id) WHERE resolved_at IS NULL;
 CREATE INDEX domains_app ON domains(app_id);
 CREATE INDEX former_slugs_app ON former_slugs(app_id);
 CREATE INDEX kv_entries_expiry ON kv_entries(expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX members_user ON members(user_id);
 CREATE INDEX outbox_app ON outbox(app_id, n);
-CREATE INDEX outbox_due ON outbox(next_attempt_at, n) WHERE claimed_at IS NULL;
+CREATE INDEX outbox_due ON outbox(app_id, next_attempt_at, n, attempt_count) WHERE claimed_at IS NULL;
 CREATE INDEX routes_app ON routes(app_id);
 CREATE INDEX routes_script ON routes(script_id);
 CREATE INDEX sessions_expiry ON sessions(expires_at);

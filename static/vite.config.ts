@@ -1,9 +1,9 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { defineConfig, type Plugin } from 'vite';
 import { completions } from './tools/sdk.js';
 
-const types = new URL('../app/sdk/picloud.d.ts', import.meta.url);
+const types = new URL('./src/editor/picloud.d.ts', import.meta.url);
 
 /** Gives the editor the names of the SDK, from the same file that scripts are checked against. */
 function sdk(): Plugin {
@@ -14,7 +14,7 @@ function sdk(): Plugin {
     load(resolved) {
       if (resolved !== '\0' + id) return undefined;
       this.addWatchFile(types.pathname);
-      return 'export default ' + JSON.stringify(existsSync(types) ? completions(readFileSync(types, 'utf8')) : { '': [] });
+      return 'export default ' + JSON.stringify(completions(readFileSync(types, 'utf8')));
     },
   };
 }

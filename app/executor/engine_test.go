@@ -172,7 +172,7 @@ func TestConformance(t *testing.T) {
 				t.Parallel()
 				c := start(t, e, tt.source)
 				for i := range 3 {
-					if got := outcome(c.Run(newHost(tt.input), budget(5*time.Second))); got != want {
+					if got := outcome(c.Run(newHost(tt.input), budget(time.Minute))); got != want {
 						t.Errorf("run %d: got %s, want %s", i, got, want)
 					}
 					if c.Spent() {

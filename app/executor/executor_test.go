@@ -38,7 +38,9 @@ func (s *scriptMap) save(x cloud.Script) *cloud.Script {
 		x.ID = cloud.NewID[cloud.ScriptID]()
 	}
 	x.Version++
-	x.TimeoutSeconds = max(x.TimeoutSeconds, 1)
+	if x.TimeoutSeconds == 0 {
+		x.TimeoutSeconds = 30
+	}
 	if x.Name == "" {
 		x.Name = "main"
 	}
@@ -94,7 +96,7 @@ func TestRun(t *testing.T) {
 		{"throw", cloud.Script{Source: "export default () => {\n  throw new Error('boom')\n}"}, 502, "Error: boom"},
 		{"does not compile", cloud.Script{Source: "export default () => {"}, 422, "line 1, column"},
 		{"loop", cloud.Script{Limits: cloud.Limits{Operations: 100_000}, Source: "export default () => { for (;;); }"}, 507, "operation budget of 100000"},
-		{"time", cloud.Script{Limits: cloud.Limits{Operations: 5_000_000_000}, Source: "export default () => { for (;;); }"}, 504, "time limit"},
+		{"time", cloud.Script{TimeoutSeconds: 1, Limits: cloud.Limits{Operations: 5_000_000_000}, Source: "export default () => { for (;;); }"}, 504, "time limit"},
 		{"memory", cloud.Script{Limits: cloud.Limits{MemoryBytes: 4 << 20}, Source: "export default () => { const a = []; for (;;) a.push(new Uint8Array(100000)) }"}, 507, "memory limit"},
 		{"output", cloud.Script{Limits: cloud.Limits{OutputBytes: 100}, Source: "export default () => 'x'.repeat(200)"}, 507, ""},
 		{"engine", cloud.Script{Engine: "v8", Source: "1"}, 422, `the engine "v8" is not enabled on this instance (PICLOUD_ENGINES=quickjs,otto)`},

@@ -16,10 +16,11 @@ import (
 const maxClaim = 64
 
 // claimRows takes an app's due rows in the order in which they are due. It runs along
-// outbox_due, so its cost doesn't depend on the backlog.
+// outbox_due, so its cost doesn't depend on the backlog. The limit is an expression because
+// SQLite plans a statement anew for each value of a plain LIMIT parameter.
 const claimRows = `
 UPDATE outbox SET claimed_at = ?, claimed_by = ?, claim_token = ?, lease_until = ?, attempt_count = attempt_count + 1
-WHERE n IN (SELECT n FROM outbox WHERE claimed_at IS NULL AND app_id = ? AND next_attempt_at <= ? ORDER BY next_attempt_at, n LIMIT ?)
+WHERE n IN (SELECT n FROM outbox WHERE claimed_at IS NULL AND app_id = ? AND next_attempt_at <= ? ORDER BY next_attempt_at, n LIMIT ? + 0)
 RETURNING n, id, app_id, source, op, trigger_id, script_id, reply_to, dead_letter_id, origin_principal, trigger_depth,
 	root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, attempt_count, attempts,
 	next_attempt_at, claim_token, claimed_at, payload,

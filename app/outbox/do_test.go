@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,9 +188,9 @@ func TestDiskFull(t *testing.T) {
 			_, err := tx.Exec(`INSERT INTO settings (name, value) VALUES ('big', ?)`, strings.Repeat("x", 4<<20))
 			return err
 		})
-		full := true
+		var room atomic.Bool
 		s := b.script(b.app, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) {
-			if full {
+			if !room.Load() {
 				return ok(big)
 			}
 			return ok(counts("n"))
@@ -205,7 +206,7 @@ func TestDiskFull(t *testing.T) {
 		if err != nil || len(rows) != 1 || rows[0].State != stateRetrying || !strings.Contains(rows[0].Attempts[0].Error, "disk is full") {
 			t.Fatalf("rows: got %+v, %v, want one that retries because the disk is full", rows, err)
 		}
-		full = false
+		room.Store(true)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if n := b.counted("n"); n != 1 {

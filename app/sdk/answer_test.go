@@ -20,8 +20,9 @@ func shape(r *cloud.Result) string {
 	return s
 }
 
-func TestAnswers(t *testing.T) {
-	t.Parallel()
+func TestAnswers(t *testing.T) { onEngines(t, false, checkAnswers) }
+
+func checkAnswers(t *testing.T, s *sandbox) {
 	tests := []struct{ name, script, want string }{
 		{"object", `return {visits: 3}`, `200 application/json "{\"visits\":3}"`},
 		{"string", `return "hi \u00e9\n"`, `200 application/json "\"hi é\\n\""`},
@@ -48,7 +49,6 @@ func TestAnswers(t *testing.T) {
 		{"HttpError alone", `throw new HttpError(410)`, `410  "" discard`},
 		{"HttpError, inherited", `function Gone() { HttpError.call(this, 410); } Gone.prototype = Object.create(HttpError.prototype); throw new Gone()`, `410  "" discard`},
 	}
-	s := newSandbox(t, false)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			res, trace, err := s.run(tt.script)
@@ -62,8 +62,9 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestAnswersRefused(t *testing.T) {
-	t.Parallel()
+func TestAnswersRefused(t *testing.T) { onEngines(t, false, checkAnswersRefused) }
+
+func checkAnswersRefused(t *testing.T, s *sandbox) {
 	tests := []struct{ name, script, want string }{
 		{"function", `return function () {}`, "a function"},
 		{"infinity", `return 1 / 0`, "Infinity"},
@@ -97,7 +98,6 @@ func TestAnswersRefused(t *testing.T) {
 		{"base64 of an object", `return {statusCode: 200, isBase64: true, body: {}}`, "base64"},
 		{"base64 maybe", `return {statusCode: 200, isBase64: "yes", body: "AA=="}`, "isBase64"},
 	}
-	s := newSandbox(t, false)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			res, trace, err := s.run(tt.script)
@@ -111,9 +111,10 @@ func TestAnswersRefused(t *testing.T) {
 	}
 }
 
-func TestAnswerHeaders(t *testing.T) {
-	t.Parallel()
-	res, _, err := newSandbox(t, false).run(`return {statusCode: 200, headers: {"Set-Cookie": ["a=1; Path=/", "b=2"], "Cache-Control": ["no-store", "private"], "X-N": 5, "X-No": null, "X-T": true, "X-E": []}}`)
+func TestAnswerHeaders(t *testing.T) { onEngines(t, false, checkAnswerHeaders) }
+
+func checkAnswerHeaders(t *testing.T, s *sandbox) {
+	res, _, err := s.run(`return {statusCode: 200, headers: {"Set-Cookie": ["a=1; Path=/", "b=2"], "Cache-Control": ["no-store", "private"], "X-N": 5, "X-No": null, "X-T": true, "X-E": []}}`)
 	must(t, err)
 	want := map[string]string{"set-cookie": "a=1; Path=/\nb=2", "cache-control": "no-store, private", "x-n": "5", "x-t": "true"}
 	if got := fmt.Sprint(res.Header); got != fmt.Sprint(want) {

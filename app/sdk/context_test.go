@@ -39,9 +39,9 @@ func TestContextOfRequest(t *testing.T) {
 	}
 }
 
-func TestContextInScripts(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t, false)
+func TestContextInScripts(t *testing.T) { onEngines(t, false, checkContextInScripts) }
+
+func checkContextInScripts(t *testing.T, s *sandbox) {
 	tests := []struct {
 		name         string
 		change       func(*cloud.Invocation)

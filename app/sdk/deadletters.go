@@ -45,7 +45,7 @@ declare const deadLetters: {
   replay(id: string): void;
   /** Closes the letter when this execution commits; the reason is kept with it. */
   resolve(id: string, reason?: string): void;
-  /** A page of letters, newest first; next_cursor is null on the last one. limit is 1 to 200, 50 when left out. */
+  /** A page of letters, newest first; next_cursor is null on the last one. limit is 1 to 200, 50 when left out; large letters make a page shorter. */
   list(filter?: { unresolved?: boolean; source?: string; limit?: number; cursor?: string | null }): {
     dead_letters: DeadLetter[];
     next_cursor: string | null;
@@ -55,12 +55,6 @@ declare const deadLetters: {
 
 // maxReason bounds what a script may say about a letter.
 const maxReason = 1000
-
-// The resolution of a letter that a script closed; a script may also say that it is ignored.
-const (
-	handledByScript = "handled_by_script"
-	ignored         = "ignored"
-)
 
 func deadLetterReplay(c *Call, in []byte) ([]byte, error) {
 	id, err := c.openLetter(readArgs(in))
@@ -87,9 +81,9 @@ func deadLetterResolve(c *Call, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolution := handledByScript
-	if reason == ignored {
-		resolution = ignored
+	resolution := outbox.HandledByScript
+	if reason == outbox.Ignored {
+		resolution = outbox.Ignored
 	}
 	c.Unit.Defer(func(ctx context.Context, tx *db.Tx) error {
 		return c.services.Outbox.ResolveTx(ctx, tx, c.Inv.App, id, resolution, reason)
@@ -155,16 +149,37 @@ func deadLetterList(c *Call, in []byte) ([]byte, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
-	letters, next, err := c.services.Outbox.DeadLetters(c.Ctx, c.Inv.App, outbox.DeadLetterFilter{Unresolved: f.Unresolved, Source: f.Source}, page)
-	if err != nil {
-		return nil, err
+	return c.appendLetters([]byte(`{"dead_letters":[`), outbox.DeadLetterFilter{Unresolved: f.Unresolved, Source: f.Source}, page)
+}
+
+// A page of letters may be of any size, since each has its payload. So they are fetched a few
+// at a time, and a page ends early when it has grown large.
+const (
+	lettersAtOnce   = 10
+	maxLettersBytes = 4 << 20
+)
+
+func (c *Call) appendLetters(b []byte, f outbox.DeadLetterFilter, p cloud.Page) ([]byte, error) {
+	for left := p.Clamp(); ; {
+		p.Limit = min(left, lettersAtOnce)
+		letters, next, err := c.services.Outbox.DeadLetters(c.Ctx, c.Inv.App, f, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range letters {
+			text, err := json.Marshal(l)
+			if err != nil {
+				return nil, err
+			}
+			if b[len(b)-1] != '[' {
+				b = append(b, ',')
+			}
+			b = append(b, text...)
+		}
+		left -= len(letters)
+		if next == "" || left <= 0 || len(b) > maxLettersBytes {
+			return appendNext(append(b, ']'), next), nil
+		}
+		p.Cursor = next
 	}
-	if letters == nil {
-		letters = []*cloud.DeadLetter{}
-	}
-	b, err := json.Marshal(letters)
-	if err != nil {
-		return nil, err
-	}
-	return appendNext(append([]byte(`{"dead_letters":`), b...), next), nil
 }

@@ -3,22 +3,77 @@ package sdk
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/robertkrimen/otto"
+	"modernc.org/quickjs"
 
 	"picloud/app/cloud"
 	"picloud/app/data"
+	"picloud/app/outbox"
 	"picloud/db"
 	"picloud/db/dbtest"
 )
 
-// sandbox runs scripts on the prelude alone, in a bare otto: what works here is ES5. The
-// engines of app/executor have their own tests.
+// engine is a bare JavaScript engine: eval answers the text that source comes to.
+type engine interface {
+	eval(source string) (string, error)
+	host(name string, f func(op, args string) (string, error)) error
+}
+
+type ottoEngine struct{ vm *otto.Otto }
+
+func (e ottoEngine) eval(source string) (string, error) {
+	v, err := e.vm.Run(source)
+	return v.String(), err
+}
+
+func (e ottoEngine) host(name string, f func(op, args string) (string, error)) error {
+	return e.vm.Set(name, func(c otto.FunctionCall) otto.Value {
+		out, err := f(c.Argument(0).String(), c.Argument(1).String())
+		if err != nil {
+			panic(e.vm.MakeCustomError("fatal", err.Error()))
+		}
+		v, _ := otto.ToValue(out) // a string is always a value
+		return v
+	})
+}
+
+type quickEngine struct{ vm *quickjs.VM }
+
+func (e quickEngine) eval(source string) (string, error) {
+	v, err := e.vm.Eval(source, quickjs.EvalGlobal)
+	text, _ := v.(string)
+	return text, err
+}
+
+func (e quickEngine) host(name string, f func(op, args string) (string, error)) error {
+	return e.vm.RegisterHostFunc(name, func(args []any) (any, error) { return f(args[0].(string), args[1].(string)) })
+}
+
+// onEngines runs test on the prelude alone in each bare engine: what works on otto is ES5.
+// app/executor has the tests of the engines as they really run.
+func onEngines(t *testing.T, withStore bool, test func(*testing.T, *sandbox)) {
+	t.Parallel()
+	t.Run("otto", func(t *testing.T) {
+		t.Parallel()
+		test(t, newSandbox(t, ottoEngine{otto.New()}, withStore))
+	})
+	t.Run("quickjs", func(t *testing.T) {
+		t.Parallel()
+		vm, err := quickjs.NewVM()
+		must(t, err)
+		t.Cleanup(func() { _ = vm.Close() })
+		test(t, newSandbox(t, quickEngine{vm}, withStore))
+	})
+}
+
+// sandbox is the prelude in an engine, and the execution under way.
 type sandbox struct {
 	t        *testing.T
-	vm       *otto.Otto
+	engine   engine
 	call     *Call
 	services Services
 	db       *db.DB // nil without a store
@@ -29,36 +84,28 @@ type noTriggers struct{}
 func (noTriggers) Emit(context.Context, *db.Tx, cloud.Origin, cloud.Event) error { return nil }
 
 // newSandbox has a store of its own when it is asked for one.
-func newSandbox(t *testing.T, withStore bool) *sandbox {
+func newSandbox(t *testing.T, e engine, withStore bool) *sandbox {
 	t.Helper()
-	s := &sandbox{t: t, vm: otto.New()}
+	s := &sandbox{t: t, engine: e}
 	if withStore {
 		s.db = dbtest.Open(t)
+		s.services.Outbox = outbox.New(s.db, outbox.Options{})
 		s.services.Data = data.New(s.db, noTriggers{}, data.Options{})
 	}
 	s.begin(publicCall())
-	must(t, s.vm.Set("hostForTest", func(c otto.FunctionCall) otto.Value {
-		out, fatal := s.call.Host(c.Argument(0).String(), c.Argument(1).String())
-		if fatal != nil {
-			panic(s.vm.MakeCustomError("fatal", fatal.Error()))
-		}
-		v, err := otto.ToValue(out)
-		must(t, err)
-		return v
-	}))
-	_, err := s.vm.Run("var engineForTest = " + Prelude[len(headComment()):] + "\n;engineForTest = engineForTest(hostForTest);")
+	must(t, e.host("hostForTest", func(op, args string) (string, error) { return s.call.Host(op, args) }))
+	// The prelude's value is found as engines find it: by running it, not by its text.
+	_, err := e.eval("var preludeForTest = (" + strings.TrimRight(strings.TrimSpace(withoutHead(Prelude)), ";") + ")(hostForTest); ''")
 	must(t, err)
 	return s
 }
 
-// headComment is what stands before the prelude's expression.
-func headComment() string {
-	for i := range Prelude {
-		if Prelude[i] == '(' && (i == 0 || Prelude[i-1] == '\n') {
-			return Prelude[:i]
-		}
+// withoutHead drops the comment before the prelude's expression.
+func withoutHead(js string) string {
+	for strings.HasPrefix(js, "//") {
+		_, js, _ = strings.Cut(js, "\n")
 	}
-	return ""
+	return js
 }
 
 func publicCall() *cloud.Invocation {
@@ -86,9 +133,10 @@ func (s *sandbox) begin(inv *cloud.Invocation) {
 // an HttpError comes back as trace.
 func (s *sandbox) run(source string) (res *cloud.Result, trace map[string]string, err error) {
 	s.t.Helper()
-	must(s.t, s.vm.Set("contextForTest", string(s.call.Context())))
-	out, err := s.vm.Run(`(function () {
-		var engine = engineForTest, ctx = engine.begin(contextForTest), v, text;
+	context, err := json.Marshal(string(s.call.Context()))
+	must(s.t, err)
+	text, err := s.engine.eval(`(function () {
+		var engine = preludeForTest, ctx = engine.begin(` + string(context) + `), v, text;
 		try { v = (function () {` + source + "\n" + `})(); } catch (e) {
 			text = engine.fail(e);
 			return text === "" ? "!" + engine.describe(e) : text;
@@ -96,7 +144,6 @@ func (s *sandbox) run(source string) (res *cloud.Result, trace map[string]string
 		return engine.finish(v);
 	})()`)
 	must(s.t, err)
-	text := out.String()
 	if text[0] == '!' {
 		must(s.t, json.Unmarshal([]byte(text[1:]), &trace))
 		return nil, trace, nil

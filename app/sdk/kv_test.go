@@ -7,8 +7,9 @@ import (
 	"picloud/app/cloud"
 )
 
-func TestKV(t *testing.T) {
-	t.Parallel()
+func TestKV(t *testing.T) { onEngines(t, true, checkKV) }
+
+func checkKV(t *testing.T, s *sandbox) {
 	tests := []struct{ name, script, want string }{
 		{"absent", `return {type: typeof kv.collection("a").get("k")}`, `{"type":"undefined"}`},
 		{"own write", `var c = kv.collection("b"); c.set("k", {n: [1, "x", null]}); return c.get("k")`, `{"n":[1,"x",null]}`},
@@ -26,7 +27,6 @@ func TestKV(t *testing.T) {
 			`["a",1,"y",null]`},
 		{"collection tells its name", `return kv.collection("visits").name`, `"visits"`},
 	}
-	s := newSandbox(t, true)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := s.value(tt.script); got != tt.want {
@@ -36,8 +36,9 @@ func TestKV(t *testing.T) {
 	}
 }
 
-func TestKVRefuses(t *testing.T) {
-	t.Parallel()
+func TestKVRefuses(t *testing.T) { onEngines(t, true, checkKVRefuses) }
+
+func checkKVRefuses(t *testing.T, s *sandbox) {
 	tests := []struct{ name, script, want string }{
 		{"an empty collection", `kv.collection("")`, "invalid: "},
 		{"no collection", `kv.collection()`, "invalid: "},
@@ -64,7 +65,6 @@ func TestKVRefuses(t *testing.T) {
 		{"a method without its collection", `var get = kv.collection("a").get; get("k")`, "invalid: call it on a collection"},
 		{"too many writes", `var i; for (i = 0; i < 1100; i++) { kv.collection("a").set("k" + i, i); }`, "budget_exceeded: "},
 	}
-	s := newSandbox(t, true)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := s.thrown(tt.script); !strings.HasPrefix(got, tt.want) {
@@ -74,9 +74,9 @@ func TestKVRefuses(t *testing.T) {
 	}
 }
 
-func TestKVNeedsCapabilities(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t, true)
+func TestKVNeedsCapabilities(t *testing.T) { onEngines(t, true, checkKVNeedsCapabilities) }
+
+func checkKVNeedsCapabilities(t *testing.T, s *sandbox) {
 	as := func(role cloud.Role, scopes ...cloud.Scope) {
 		inv := publicCall()
 		inv.Principal = &cloud.Principal{User: cloud.NewID[cloud.UserID](), Username: "ada", Role: cloud.Member, Roles: map[cloud.AppID]cloud.Role{inv.App: role}}
@@ -113,9 +113,9 @@ func TestKVNeedsCapabilities(t *testing.T) {
 	}
 }
 
-func TestCommitKeepsWhatWasWritten(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t, true)
+func TestCommitKeepsWhatWasWritten(t *testing.T) { onEngines(t, true, checkCommitKeepsWhatWasWritten) }
+
+func checkCommitKeepsWhatWasWritten(t *testing.T, s *sandbox) {
 	inv := publicCall()
 	s.begin(inv)
 	s.value(`kv.collection("a").set("kept", 1); ctx.commit(); kv.collection("a").set("lost", 2); return null`)

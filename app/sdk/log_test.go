@@ -9,8 +9,9 @@ import (
 	"picloud/app/cloud"
 )
 
-func TestLog(t *testing.T) {
-	t.Parallel()
+func TestLog(t *testing.T) { onEngines(t, false, checkLog) }
+
+func checkLog(t *testing.T, s *sandbox) {
 	tests := []struct{ name, script, want string }{
 		{"message", `log.info("hi")`, `info "hi" `},
 		{"levels", `log.debug("a"); log.warn("b"); log.error("c"); console.log("d"); console.error("e")`, `debug "a" |warn "b" |error "c" |info "d" |error "e" `},
@@ -21,7 +22,6 @@ func TestLog(t *testing.T) {
 		{"circle", `var a = {}; a.a = a; log.info(a); log.info("m", a)`, `info "[a value that can't be shown]" |info "m" `},
 		{"nothing", `log.info()`, `info "undefined" `},
 	}
-	s := newSandbox(t, false)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s.begin(publicCall())
@@ -37,9 +37,9 @@ func TestLog(t *testing.T) {
 	}
 }
 
-func TestLogOfAnErrorShowsWhere(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t, false)
+func TestLogOfAnErrorShowsWhere(t *testing.T) { onEngines(t, false, checkLogOfAnErrorShowsWhere) }
+
+func checkLogOfAnErrorShowsWhere(t *testing.T, s *sandbox) {
 	s.value(`log.error("it failed:", new Error("no disk")); return null`)
 	if got := s.call.Logs()[0].Message; !strings.HasPrefix(got, "it failed: Error: no disk\n") || !strings.Contains(got, "at ") {
 		t.Errorf("got %q", got)

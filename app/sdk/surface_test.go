@@ -28,27 +28,27 @@ func golden(t *testing.T, name, got string) {
 	want, err := os.ReadFile(path)
 	must(t, err)
 	if got != string(want) {
-		t.Errorf("%s is out of date: look at what changed, then run go test ./app/sdk -update\ngot:\n%s", path, got)
+		t.Errorf("%s is out of date: look at what changed, then run go test ./app/sdk -update", path)
 	}
 }
 
 // surface is everything a script can reach, one name a line, as a script finds it.
 func surface(t *testing.T) []string {
 	t.Helper()
-	names := func(vm *otto.Otto) map[string]bool {
-		v, err := vm.Run(`Object.getOwnPropertyNames(this).join(" ")`)
+	names := func(e engine) map[string]bool {
+		text, err := e.eval(`Object.getOwnPropertyNames(this).join(" ")`)
 		must(t, err)
 		all := map[string]bool{}
-		for name := range strings.FieldsSeq(v.String()) {
+		for name := range strings.FieldsSeq(text) {
 			all[name] = true
 		}
 		return all
 	}
-	s := newSandbox(t, false)
-	before := names(otto.New())
-	delete(before, "console") // otto brings one of its own
-	added := names(s.vm)
-	maps.DeleteFunc(added, func(name string, _ bool) bool { return before[name] || strings.HasSuffix(name, "ForTest") })
+	bare, e := names(ottoEngine{otto.New()}), ottoEngine{otto.New()}
+	delete(bare, "console") // otto brings one of its own
+	s := newSandbox(t, e, false)
+	added := names(e)
+	maps.DeleteFunc(added, func(name string, _ bool) bool { return bare[name] || strings.HasSuffix(name, "ForTest") })
 
 	inv := publicCall()
 	inv.Principal = &cloud.Principal{User: id(9), Username: "ada", Role: cloud.Owner}

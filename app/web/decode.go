@@ -26,7 +26,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		return nil, tooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	if r.ContentLength > 0 {
+	if r.ContentLength > 0 && r.ContentLength <= believed {
 		b := make([]byte, r.ContentLength)
 		_, err := io.ReadFull(body, b)
 		return b, readError(err, limit)
@@ -34,6 +34,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	b, err := io.ReadAll(body)
 	return b, readError(err, limit)
 }
+
+// believed is the longest body that gets its memory before it arrives. Who announces more
+// must send it first.
+const believed = 64 << 10
 
 func readError(err error, limit int64) error {
 	var large *http.MaxBytesError

@@ -2,8 +2,11 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -287,6 +290,54 @@ func TestStream(t *testing.T) {
 	}
 	if a := w.do(w.owner, "HEAD", admin+"/apps/shop/executions/stream", ""); a.Code != 200 || a.Body.Len() != 0 {
 		t.Errorf("HEAD: got %d %q", a.Code, a.Body)
+	}
+}
+
+// TestShutdownEndsStreams: an orderly stop must not wait for people who watch.
+func TestShutdownEndsStreams(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(201, "POST", admin+"/apps", `{"slug":"shop"}`)
+	srv := httptest.NewUnstartedServer(nil)
+	w.ConfigureServer(srv.Config)
+	srv.Start()
+	t.Cleanup(srv.Close)
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", srv.URL+admin+"/apps/shop/executions/stream", nil)
+	r.AddCookie(&http.Cookie{Name: sessionCookie, Value: w.owner.session})
+	res, err := srv.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := srv.Config.Shutdown(ctx); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+}
+
+// TestSlowBody: a body that trickles in is given up, and its connection with it.
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(201, "POST", admin+"/apps", `{"slug":"shop"}`)
+	w.script("shop", "echo", echo, "/echo")
+	srv := httptest.NewUnstartedServer(nil)
+	w.ConfigureServer(srv.Config)
+	srv.Config.ReadTimeout = 100 * time.Millisecond
+	srv.Start()
+	t.Cleanup(srv.Close)
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: pi.local\r\nContent-Length: 1000\r\n\r\nslow"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c) // ends, because the server closes
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
+		t.Errorf("got %q, %v; want a 400", answer, err)
 	}
 }
 

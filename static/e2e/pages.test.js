@@ -44,11 +44,26 @@ async function furnish() {
   };
   scripts = {};
   for (const [name, source] of Object.entries(sources)) scripts[name] = await client.post(`/apps/${app.id}/scripts`, { name, source });
-  await client.post(`/scripts/${scripts['place-order'].id}/routes`, { host_kind: 'any', path_kind: 'exact', path: '/orders', method: 'GET', dispatch_mode: 'sync' });
-  await client.post(`/scripts/${scripts['place-order'].id}/routes`, { host_kind: 'any', path_kind: 'param', path: '/orders/:id/again', method: 'POST', dispatch_mode: 'async' });
+  await client.post(`/scripts/${scripts['place-order'].id}/routes`, {
+    host_kind: 'any',
+    path_kind: 'exact',
+    path: '/orders',
+    method: 'GET',
+    dispatch_mode: 'sync',
+  });
+  await client.post(`/scripts/${scripts['place-order'].id}/routes`, {
+    host_kind: 'any',
+    path_kind: 'param',
+    path: '/orders/:id/again',
+    method: 'POST',
+    dispatch_mode: 'async',
+  });
   await client.post(`/apps/${app.id}/triggers/kv`, { script_id: scripts['send-receipt'].id, collection_glob: 'orders', ops: ['insert'] });
   await client.post(`/apps/${app.id}/triggers/dead_letter`, { script_id: scripts['place-order'].id, source_filter: 'http' });
   await client.patch(`/scripts/${scripts['send-receipt'].id}`, { source: sources['send-receipt'].replace('receipt for', 'writing the receipt for') });
+  // This one waits long for its second attempt, so that the outbox isn't empty.
+  await client.post(`/apps/${app.id}/triggers/kv`, { script_id: scripts['send-receipt'].id, collection_glob: 'parcels', ops: [], retry_base_ms: 600_000 });
+  await client.put(`/apps/${app.id}/kv/parcels/first`, { value: { weight: 2 } });
   const grace = await client.post('/admins', { username: 'grace', password: 'nanoseconds are short', instance_role: 'member' });
   await client.put(`/apps/${app.id}/members/${grace.id}`, { role: 'editor' });
   await client.post(`/apps/${app.id}/domains`, { host: 'shop.example.org', kind: 'exact' });
@@ -108,7 +123,14 @@ async function serious(page) {
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   return violations
     .filter((v) => v.impact === 'serious' || v.impact === 'critical')
-    .map((v) => `${v.id}: ${v.help}\n` + v.nodes.slice(0, 3).map((n) => `    ${n.html.slice(0, 200)}\n    ${n.any.map((a) => a.message).join('; ')}`).join('\n'));
+    .map(
+      (v) =>
+        `${v.id}: ${v.help}\n` +
+        v.nodes
+          .slice(0, 3)
+          .map((n) => `    ${n.html.slice(0, 200)}\n    ${n.any.map((a) => a.message).join('; ')}`)
+          .join('\n'),
+    );
 }
 
 for (const [look, options] of Object.entries(looks)) {
@@ -139,7 +161,9 @@ test('the policy of the server lets the dashboard and its editor work', async ()
   const page = await visit(browser, picloud);
   const refused = [];
   await page.exposeFunction('refused', (what) => refused.push(what));
-  await page.addInitScript(() => document.addEventListener('securitypolicyviolation', (e) => window.refused(`${e.violatedDirective}: ${e.blockedURI} ${e.sample}`)));
+  await page.addInitScript(() =>
+    document.addEventListener('securitypolicyviolation', (e) => window.refused(`${e.violatedDirective}: ${e.blockedURI} ${e.sample}`)),
+  );
   await login(page);
   const answer = await page.goto(`/admin/apps/default/functions/${scripts['place-order'].id}`);
   assert.match(answer.headers()['content-security-policy'] ?? '', /default-src 'none'/);

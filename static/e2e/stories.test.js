@@ -63,10 +63,17 @@ describe('with an owner', () => {
     await page.goto(`/admin/apps/default/functions/${hello.id}`);
     await type(page, 'Source of hello', 'export default function () {\n  return 1;\n}\nconst = 2;\n');
     await page.getByRole('button', { name: 'Save', exact: true }).click();
-    await page.getByRole('alert').getByText(/line 4/i).waitFor();
+    await page
+      .getByRole('alert')
+      .getByText(/line 4/i)
+      .waitFor();
     await page.locator('.cm-lint-marker-error').waitFor();
 
-    await type(page, 'Source of hello', 'export default function (ctx) {\n  log.info("asked", { path: ctx.request.path });\n  return { edited: true };\n}\n');
+    await type(
+      page,
+      'Source of hello',
+      'export default function (ctx) {\n  log.info("asked", { path: ctx.request.path });\n  return { edited: true };\n}\n',
+    );
     await page.keyboard.press('ControlOrMeta+s');
     await page.getByText('Saved as version 2').waitFor();
 
@@ -115,8 +122,14 @@ describe('with an owner', () => {
   });
 
   test('a dead letter: the badge appears; read, replay, resolve; the badge is gone', async () => {
-    const bad = await client.post(`/apps/${app.id}/scripts`, { name: 'always-fails', source: 'export default function () {\n  throw new Error("the printer is on fire");\n}\n' });
-    const writer = await client.post(`/apps/${app.id}/scripts`, { name: 'writer', source: 'export default function () {\n  kv.collection("orders").set("one", { total: 12 });\n  return "ok";\n}\n' });
+    const bad = await client.post(`/apps/${app.id}/scripts`, {
+      name: 'always-fails',
+      source: 'export default function () {\n  throw new Error("the printer is on fire");\n}\n',
+    });
+    const writer = await client.post(`/apps/${app.id}/scripts`, {
+      name: 'writer',
+      source: 'export default function () {\n  kv.collection("orders").set("one", { total: 12 });\n  return "ok";\n}\n',
+    });
     await client.post(`/scripts/${writer.id}/routes`, { host_kind: 'any', path_kind: 'exact', path: '/order', dispatch_mode: 'sync' });
     await client.post(`/apps/${app.id}/triggers/kv`, { script_id: bad.id, collection_glob: 'orders', ops: [] });
 
@@ -171,7 +184,10 @@ describe('with an owner', () => {
   test('the live tail shows a request that curl makes, and an error leads to its line', async () => {
     const page = await visit(browser, picloud);
     await login(page);
-    const thrower = await client.post(`/apps/${app.id}/scripts`, { name: 'thrower', source: 'export default function () {\n  log.info("before");\n  throw new Error("no such moon");\n}\n' });
+    const thrower = await client.post(`/apps/${app.id}/scripts`, {
+      name: 'thrower',
+      source: 'export default function () {\n  log.info("before");\n  throw new Error("no such moon");\n}\n',
+    });
     await client.post(`/scripts/${thrower.id}/routes`, { host_kind: 'any', path_kind: 'exact', path: '/moon', dispatch_mode: 'sync' });
     await page.goto('/admin/apps/default/executions');
     await page.getByRole('button', { name: 'Live' }).waitFor();
@@ -208,7 +224,7 @@ describe('with an owner', () => {
       const dialog = page.getByRole('dialog');
       await dialog.getByLabel('Function').selectOption({ label: 'hello' });
       await dialog.getByLabel('Method').selectOption('GET');
-      await dialog.getByLabel('Path').fill('/users/:id');
+      await dialog.getByLabel('Path', { exact: true }).fill('/users/:id');
       await dialog.getByRole('button', { name: 'Create' }).click();
       if (!again) await page.getByText('The route is live').waitFor();
       else await dialog.getByText('Two routes may not take the same requests').waitFor();
@@ -255,8 +271,13 @@ describe('with an owner', () => {
     await page.getByRole('textbox', { name: 'Source of hello' }).waitFor();
     for (const name of ['Save', 'Run', 'Save and run']) assert.equal(await page.getByRole('button', { name, exact: true }).count(), 0, name);
     const nav = page.getByRole('navigation', { name: 'App', exact: true });
-    for (const name of ['Triggers', 'Dead letters', 'Outbox', 'Members', 'Settings']) assert.equal(await nav.getByRole('link', { name }).count(), 0, name);
-    for (const [where, name] of [['functions', 'Create a function'], ['routes', 'Create a route'], ['data', 'Create a collection']]) {
+    for (const name of ['Triggers', 'Dead letters', 'Outbox', 'Members', 'Settings'])
+      assert.equal(await nav.getByRole('link', { name }).count(), 0, name);
+    for (const [where, name] of [
+      ['functions', 'Create a function'],
+      ['routes', 'Create a route'],
+      ['data', 'Create a collection'],
+    ]) {
       await page.goto('/admin/apps/default/' + where);
       await page.getByRole('heading', { level: 1 }).waitFor();
       assert.equal(await page.getByRole('button', { name }).count(), 0, name);
@@ -266,6 +287,68 @@ describe('with an owner', () => {
     assert.equal((await viewer.send('PATCH', `/scripts/${hello.id}`, { source: 'export default () => 2' })).status, 403);
     assert.equal((await viewer.send('PUT', `/apps/${app.id}/kv/notes/x`, { value: 1 })).status, 403);
     assert.equal((await viewer.send('GET', `/apps/${app.id}/dead_letters`)).status, 403);
+    page.assertCalm();
+    await page.context().close();
+  });
+
+  test('a trigger is made, switched off and changed', async () => {
+    const page = await visit(browser, picloud);
+    await login(page);
+    await page.goto('/admin/apps/default/triggers');
+    await page.getByRole('button', { name: 'Create a trigger' }).first().click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Run the function').selectOption({ label: 'hello' });
+    await dialog.getByLabel('Collections').fill('visits*');
+    await dialog.getByLabel('insert').check();
+    await dialog.getByRole('button', { name: 'Create' }).click();
+    await page.getByText('The trigger is on').waitFor();
+    const row = page.getByRole('row').filter({ hasText: 'insert in visits*' });
+    await row.getByRole('switch').uncheck();
+    const mine = async () => (await client.get(`/apps/${app.id}/triggers`)).triggers.find((t) => t.collection_glob === 'visits*');
+    await eventually('switched off', async () => (await mine()).enabled === false);
+    await row.getByRole('button', { name: /^Edit/ }).click();
+    await dialog.getByLabel('Attempts').fill('7');
+    await dialog.getByLabel('Waits grow').selectOption('linear');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('The trigger is saved').waitFor();
+    const { retry_max_attempts, retry_backoff, ops } = await mine();
+    assert.deepEqual({ retry_max_attempts, retry_backoff, ops }, { retry_max_attempts: 7, retry_backoff: 'linear', ops: ['insert'] });
+    await row.getByRole('button', { name: /^Delete/ }).click();
+    await page.getByRole('button', { name: 'Delete the trigger' }).last().click();
+    await page.getByText('The trigger is deleted').waitFor();
+    assert.equal(await mine(), undefined);
+    page.assertCalm();
+    await page.context().close();
+  });
+
+  test('a changed password ends the other sessions', async () => {
+    const who = { username: 'paul', password: 'the first of passwords' };
+    await client.post('/admins', { ...who, instance_role: 'admin' });
+    const elsewhere = await picloud.client(who);
+    const page = await visit(browser, picloud);
+    await login(page, who);
+    await page.goto('/admin/account');
+    await page.getByLabel('Current password').fill(who.password);
+    await page.getByLabel('New password', { exact: true }).fill('the second of passwords');
+    await page.getByLabel('New password again').fill('the second of passwords');
+    await page.getByRole('button', { name: 'Change it' }).click();
+    await page.getByText('The password is changed').waitFor();
+    assert.equal((await elsewhere.send('GET', '/auth/me')).status, 401);
+    page.assertCalm();
+    await page.context().close();
+  });
+
+  test('a chosen theme stays', async () => {
+    const page = await visit(browser, picloud);
+    await login(page);
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await background();
+    await page.getByRole('button', { name: 'Dark', exact: true }).click();
+    const dark = await background();
+    assert.notEqual(dark, light);
+    await page.reload();
+    await page.getByRole('heading', { name: 'Apps', exact: true }).waitFor();
+    assert.equal(await background(), dark);
     page.assertCalm();
     await page.context().close();
   });
@@ -281,7 +364,7 @@ describe('with an owner', () => {
     const secret = await page.getByTestId('secret').textContent();
     assert.match(secret, /^pic_/);
     await page.getByRole('button', { name: 'I have copied it' }).click();
-    await page.getByRole('cell', { name: 'test' }).waitFor();
+    await page.getByRole('cell', { name: 'test', exact: true }).waitFor();
     assert.ok(!(await page.content()).includes(secret));
     const answer = await fetch(picloud.origin + '/api/v1/admin/apps', { headers: { authorization: 'Bearer ' + secret } });
     assert.equal(answer.status, 200);

@@ -8,15 +8,18 @@ const maxDepth = 4;
 export function completions(source) {
   const file = 'picloud.d.ts';
   const parsed = ts.createSourceFile(file, source, ts.ScriptTarget.ES2022, true);
-  const host = ts.createCompilerHost({});
+  const options = { lib: ['lib.es2023.d.ts'], types: [], target: ts.ScriptTarget.ES2022 };
+  const host = ts.createCompilerHost(options);
   const fromDisk = host.getSourceFile.bind(host);
   host.getSourceFile = (name, ...rest) => (name === file ? parsed : fromDisk(name, ...rest));
-  const program = ts.createProgram([file], { noLib: true, target: ts.ScriptTarget.ES2022 }, host);
+  const program = ts.createProgram([file], options, host);
   const checker = program.getTypeChecker();
   const out = { '': [] };
 
-  const flat = (type) => checker.typeToString(type, undefined, ts.TypeFormatFlags.NoTruncation).replace(/\s+/g, ' ');
+  const oneLine = (text) => text.replace(/\s+/g, ' ');
   const short = (text) => (text.length > 60 ? text.slice(0, 59) + '…' : text);
+  // The shape of an object is shown by its members.
+  const flat = (type) => oneLine(checker.typeToString(type)).replace(/^(\{|typeof ).*/, '');
 
   function describe(symbol, node) {
     const type = checker.getTypeOfSymbolAtLocation(symbol, node);
@@ -25,7 +28,7 @@ export function completions(source) {
       entry: {
         name: symbol.getName(),
         type: call ? 'function' : symbol.flags & ts.SymbolFlags.Class ? 'class' : 'property',
-        detail: short(call ? checker.signatureToString(call) : flat(type)),
+        detail: short(call ? oneLine(checker.signatureToString(call)) : flat(type)),
         doc: ts.displayPartsToString(symbol.getDocumentationComment(checker)),
       },
       type,
@@ -35,13 +38,15 @@ export function completions(source) {
 
   function members(path, type, node, depth) {
     if (depth > maxDepth || path in out) return;
-    const ours = checker
-      .getNonNullableType(type)
-      .getProperties()
-      .filter((p) => /^[\w$]+$/.test(p.getName()) && p.declarations?.some((d) => d.getSourceFile() === parsed));
-    if (!ours.length) return;
+    const concrete = checker.getNonNullableType(type);
+    const shapes = concrete.isUnion() ? concrete.types : [concrete];
+    const ours = new Map();
+    for (const p of shapes.flatMap((s) => s.getProperties())) {
+      if (/^[\w$]+$/.test(p.getName()) && p.declarations?.some((d) => d.getSourceFile() === parsed)) ours.set(p.getName(), p);
+    }
+    if (!ours.size) return;
     out[path] = [];
-    for (const p of ours) add(path, p, node, depth);
+    for (const p of ours.values()) add(path, p, node, depth);
   }
 
   function add(path, symbol, node, depth) {
@@ -71,9 +76,9 @@ export function completions(source) {
     add('', symbol, name, 0);
   }
 
-  // A handler's parameter has no declaration of its own: it is the type named Ctx or Context.
+  // A handler's parameter has no declaration of its own: it is called ctx everywhere.
   for (const s of parsed.statements) {
-    if (ts.isInterfaceDeclaration(s) && /^(PiCloud)?(Ctx|Context)$/i.test(s.name.text) && !out.ctx) {
+    if (ts.isInterfaceDeclaration(s) && s.name.text === 'Context') {
       const type = checker.getTypeAtLocation(s);
       out[''].push({ name: 'ctx', type: 'variable', detail: s.name.text, doc: 'What the handler is given.' });
       members('ctx', type, s, 0);

@@ -9,7 +9,10 @@ const dist = new URL('../dist/', import.meta.url);
 const index = readFileSync(new URL('index.html', dist), 'utf8');
 let first = 0;
 let later = 0;
-for (const name of readdirSync(dist, { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).map((e) => `${e.parentPath ?? e.path}/${e.name}`).sort()) {
+for (const name of readdirSync(dist, { recursive: true, withFileTypes: true })
+  .filter((e) => e.isFile())
+  .map((e) => `${e.parentPath ?? e.path}/${e.name}`)
+  .sort()) {
   const bytes = readFileSync(name);
   const size = gzipSync(bytes, { level: 9 }).length;
   const file = name.slice(dist.pathname.length).replace(/^\/+/, '');

@@ -206,7 +206,7 @@ declare const deadLetters: {
   replay(id: string): void;
   /** Closes the letter when this execution commits; the reason is kept with it. */
   resolve(id: string, reason?: string): void;
-  /** A page of letters, newest first; next_cursor is null on the last one. limit is 1 to 200, 50 when left out. */
+  /** A page of letters, newest first; next_cursor is null on the last one. limit is 1 to 200, 50 when left out; large letters make a page shorter. */
   list(filter?: { unresolved?: boolean; source?: string; limit?: number; cursor?: string | null }): {
     dead_letters: DeadLetter[];
     next_cursor: string | null;

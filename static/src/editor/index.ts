@@ -9,7 +9,16 @@ import { linter, lintGutter, setDiagnostics, type Diagnostic } from '@codemirror
 import { unifiedMergeView } from '@codemirror/merge';
 import { highlightSelectionMatches, searchKeymap } from '@codemirror/search';
 import { Compartment, EditorState, StateEffect, StateField } from '@codemirror/state';
-import { Decoration, drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers, type DecorationSet } from '@codemirror/view';
+import {
+  Decoration,
+  drawSelection,
+  EditorView,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  keymap,
+  lineNumbers,
+  type DecorationSet,
+} from '@codemirror/view';
 import { completeSdk } from './complete';
 import { look } from './theme';
 
@@ -47,13 +56,32 @@ const pointed = StateField.define<DecorationSet>({
   provide: (f) => EditorView.decorations.from(f),
 });
 
-const base = [lineNumbers(), highlightActiveLineGutter(), drawSelection(), highlightActiveLine(), bracketMatching(), highlightSelectionMatches(), EditorState.tabSize.of(2), look];
+const base = [
+  lineNumbers(),
+  highlightActiveLineGutter(),
+  drawSelection(),
+  highlightActiveLine(),
+  bracketMatching(),
+  highlightSelectionMatches(),
+  EditorState.tabSize.of(2),
+  look,
+];
 
+/**
+ * CodeMirror makes its styles at run time. In a document it would write <style> elements,
+ * which the dashboard's content security policy refuses; in a shadow root it adopts
+ * constructed style sheets, which are allowed.
+ */
+const shadow = (parent: HTMLElement) => parent.attachShadow({ mode: 'open' });
+
+/** Each parent can hold one editor in its life. */
 export function createEditor(o: EditorOptions): Editor {
+  const root = shadow(o.parent);
   const writable = new Compartment();
   const write = (readOnly: boolean) => EditorState.readOnly.of(readOnly);
   const view = new EditorView({
-    parent: o.parent,
+    parent: root,
+    root,
     state: EditorState.create({
       doc: o.text,
       extensions: [
@@ -66,7 +94,7 @@ export function createEditor(o: EditorOptions): Editor {
         o.language === 'json' ? [json(), linter(jsonParseLinter())] : [javascript(), javascriptLanguage.data.of({ autocomplete: completeSdk })],
         autocompletion({ icons: false }),
         writable.of(write(o.readOnly)),
-        EditorView.contentAttributes.of({ 'aria-label': o.label }),
+        EditorView.contentAttributes.of({ 'aria-label': o.label, tabindex: '0' }),
         EditorView.updateListener.of((u) => u.docChanged && o.change(u.state.doc.toString())),
         keymap.of([
           { key: 'Mod-s', preventDefault: true, run: () => (o.save?.(), true) },
@@ -112,15 +140,17 @@ export function createEditor(o: EditorOptions): Editor {
 
 /** Shows what changed from one text to another. */
 export function createDiff(parent: HTMLElement, from: string, to: string, label: string): () => void {
+  const root = shadow(parent);
   const view = new EditorView({
-    parent,
+    parent: root,
+    root,
     state: EditorState.create({
       doc: to,
       extensions: [
         ...base,
         javascript(),
         EditorState.readOnly.of(true),
-        EditorView.contentAttributes.of({ 'aria-label': label }),
+        EditorView.contentAttributes.of({ 'aria-label': label, tabindex: '0' }),
         unifiedMergeView({ original: from, mergeControls: false, gutter: true, collapseUnchanged: { margin: 4, minSize: 8 } }),
       ],
     }),

@@ -6,7 +6,8 @@ export function routeAddress(app: App, r: Route): { text: string; url: string } 
     const text = r.host + r.path;
     return { text, url: `${location.protocol}//${text}` };
   }
-  // The app "default" answers on every host that no app has claimed; all have a path of their own.
+  // Where routes of several apps are equal, the oldest app answers on hosts that nobody has
+  // claimed: that is "default". The others are certain to answer under their slug.
   const prefix = app.slug === 'default' ? '' : '/~' + app.slug;
   return { text: prefix + r.path + (r.path_kind === 'prefix' ? '/…' : ''), url: location.origin + prefix + r.path };
 }

@@ -67,7 +67,12 @@ export function summarize(items: Execution[], since: number, now: number): Traff
   return {
     counts,
     errors,
-    latency: times.map((t) => quantile(t.sort((a, b) => a - b), 0.5)),
+    latency: times.map((t) =>
+      quantile(
+        t.sort((a, b) => a - b),
+        0.5,
+      ),
+    ),
     total,
     failed: bads,
     perMinute: perMinute >= 10 || perMinute === 0 ? perMinute.toFixed(0) : perMinute.toFixed(1),

@@ -1,0 +1,326 @@
+// picloud.d.ts: what PiCloud scripts can reach, SDK 1.2.
+// Check a script without the browser's and Node's globals:
+//   tsc --noEmit --allowJs --checkJs --lib es2023 --typeRoots . picloud.d.ts script.js
+
+/** What is kept, sent and received: anything JSON can hold. */
+type Json = null | boolean | number | string | Json[] | { [name: string]: Json | undefined };
+
+/** Bytes in a script: a list of numbers from 0 to 255. */
+type Bytes = number[];
+
+/** The HTTP request that a script answers. */
+interface HttpRequest {
+  method: string;
+  host: string;
+  path: string;
+  /** What the route's :names (and its host parameter) matched. */
+  params: { [name: string]: string };
+  /** A string each, a list when the name was repeated. */
+  query: { [name: string]: string | string[] };
+  /** Names in lower case; repeated ones joined with ", ". */
+  headers: { [name: string]: string };
+  /** By content-type: JSON as its value, a form as an object of strings, text as a string, null when empty, anything else as base64. */
+  body: any;
+  /** The body as it was received when it is text, else base64. */
+  rawBody: string;
+  /** True when body and rawBody are base64. */
+  is_base64?: true;
+  /** What a prefix route left over, without the leading slash. */
+  rest: string;
+  remoteAddress: string;
+}
+
+/** A change in the key-value store. */
+interface KvEvent {
+  source: "kv";
+  op: "insert" | "update" | "delete";
+  /** value is absent on delete, oldValue on insert. */
+  kv: { collection: string; key: string; value?: any; oldValue?: any };
+}
+
+/** An event that used up its attempts. */
+interface DeadLetterEvent {
+  source: "dead_letter";
+  dead_letter: {
+    id: string;
+    /** The whole original event, whatever its source. */
+    original: any;
+    attempts: number;
+    last_error: string;
+    trigger_id: string | null;
+    script_id: string | null;
+    first_attempt_at: string;
+    last_attempt_at: string;
+  };
+}
+
+/** What the handler is called with. */
+interface Context {
+  app: { id: string; slug: string };
+  script: { id: string; name: string; version: number };
+  executionId: string;
+  /** The first execution of the chain of events that led here. */
+  rootExecutionId: string;
+  /** How far from the root; events caused here run one deeper. */
+  depth: number;
+  /** From 1. */
+  attempt: number;
+  /** The same for every attempt of one event: hand it to services outside. */
+  idempotencyKey: string;
+  /** When the time limit ends, in Unix milliseconds. */
+  deadline: number;
+  /** Who acts; null for public HTTP. */
+  principal: null | { id: string; username: string; role: "viewer" | "editor" | "app_admin" | null };
+  /** Only for HTTP. */
+  request: HttpRequest;
+  /** Only for triggered runs: "event" in ctx. */
+  event: KvEvent | DeadLetterEvent;
+  /** Commits what was written so far; it survives a later throw. */
+  commit(): void;
+}
+
+/** An answer with a status of its own. */
+interface HttpResponse {
+  /** 200 to 599. */
+  statusCode: number;
+  /** A list gives the header several values. */
+  headers?: { [name: string]: string | number | boolean | string[] | null | undefined };
+  /** Sent as JSON, but a string with another content-type is sent as it is. */
+  body?: any;
+  /** The body is bytes in base64. */
+  isBase64?: boolean;
+}
+
+/** The default export of a script. Undefined answers 204, an HttpResponse its status, anything else 200 as JSON. */
+type Handler = (ctx: Context) => any;
+
+/** Thrown by a handler, it answers that status and body and commits nothing. */
+declare class HttpError extends Error {
+  constructor(status: number, body?: any);
+  readonly status: number;
+  readonly body: any;
+}
+
+/**
+ * The name of what the SDK throws: "invalid", "forbidden", "not_found", "conflict",
+ * "too_large", "budget_exceeded".
+ */
+type ErrorCode = "invalid" | "forbidden" | "not_found" | "conflict" | "too_large" | "budget_exceeded";
+
+/** CommonJS scripts set module.exports instead of a default export. */
+declare const module: { exports: any };
+declare const exports: any;
+
+/** Which keys list() and entries() answer. */
+interface KvListOptions {
+  /** Only keys that begin with this. */
+  prefix?: string;
+  /** Where to go on: next_cursor of the page before. */
+  cursor?: string | null;
+  /** How many keys at most, 1 to 1000; 100 when left out. */
+  limit?: number;
+  /** From the last key to the first. */
+  reverse?: boolean;
+}
+
+/**
+ * A collection of the app's key-value store. Reads see one snapshot plus this execution's own
+ * writes; writes are seen by everyone when the execution commits at its end, all or none. Keys
+ * are 1 to 1024 bytes, values up to 1 MiB as JSON.
+ */
+interface KvCollection<T = any> {
+  readonly name: string;
+  /** The value of key, undefined when it is absent. */
+  get(key: string): T | undefined;
+  /** Stores value; with ttl (seconds) the key goes away by itself. */
+  set(key: string, value: T, options?: { ttl?: number }): void;
+  has(key: string): boolean;
+  /** Removes key; true when it was there. */
+  delete(key: string): boolean;
+  /** Adds by (1) to the number at key (0 when absent) and answers the new value. A read and a write: it may make a re-run necessary. */
+  increment(key: string, by?: number): number;
+  /** Adds by (1) when the execution commits, without an answer: for hot counters, never a reason for a re-run. */
+  add(key: string, by?: number): void;
+  /** The values of those keys (at most 1000) that are there, by key. */
+  getMany(keys: string[]): { [key: string]: T };
+  /** A page of keys in order of their bytes; next_cursor is null on the last one. */
+  list(options?: KvListOptions): { keys: string[]; next_cursor: string | null };
+  list(cursor: string | null | undefined, limit?: number): { keys: string[]; next_cursor: string | null };
+  /** A page of keys with their values. */
+  entries(options?: KvListOptions): { entries: { key: string; value: T }[]; next_cursor: string | null };
+  entries(cursor: string | null | undefined, limit?: number): { entries: { key: string; value: T }[]; next_cursor: string | null };
+}
+
+/** The app's key-value store. */
+declare const kv: {
+  /** The collection of that name (1 to 128 bytes); it need not exist. */
+  collection<T = any>(name: string): KvCollection<T>;
+};
+
+/**
+ * Writes a line into the execution's log, at most 1000 lines and 64 KiB. A second argument that is
+ * an object is kept as the line's fields; anything else is appended to the message.
+ */
+type LogFunction = (message: unknown, ...more: unknown[]) => void;
+
+/** The execution's log. */
+declare const log: {
+  debug: LogFunction;
+  info: LogFunction;
+  warn: LogFunction;
+  error: LogFunction;
+};
+
+/** The same as log, under its usual name. */
+declare const console: {
+  log: LogFunction;
+  debug: LogFunction;
+  info: LogFunction;
+  warn: LogFunction;
+  error: LogFunction;
+};
+
+/** An event that used up its attempts, with the history of all of them. */
+interface DeadLetter {
+  id: string;
+  app_id: string;
+  source: string;
+  op: string;
+  trigger_id: string | null;
+  script_id: string | null;
+  payload: any;
+  attempt_count: number;
+  attempts: { at: string; execution_id: string; duration_ms: number; error: string }[];
+  first_attempt_at: string;
+  last_attempt_at: string;
+  last_error: string;
+  created_at: string;
+  /** Null while it is open. */
+  resolved_at: string | null;
+  resolution?: "replayed" | "ignored" | "handled_by_script" | "handler_failed";
+}
+
+/** The app's dead letters. Needs a principal with app:admin; for public HTTP everything is "forbidden". */
+declare const deadLetters: {
+  /** Puts the original event back into the outbox when this execution commits. */
+  replay(id: string): void;
+  /** Closes the letter when this execution commits; the reason is kept with it. */
+  resolve(id: string, reason?: string): void;
+  /** A page of letters, newest first; next_cursor is null on the last one. limit is 1 to 200, 50 when left out; large letters make a page shorter. */
+  list(filter?: { unresolved?: boolean; source?: string; limit?: number; cursor?: string | null }): {
+    dead_letters: DeadLetter[];
+    next_cursor: string | null;
+  };
+};
+
+/** Cryptographically secure random values. */
+declare const random: {
+  /** A whole number from low to high, both included. */
+  int(low: number, high: number): number;
+  /** A number from 0 up to, but not including, 1. */
+  float(): number;
+  /** n bytes, at most 65536. */
+  bytes(n: number): Bytes;
+  /** n characters of A-Z, a-z and 0-9, at most 4096. */
+  string(n: number): string;
+  /** A random UUID (version 4). */
+  uuid(): string;
+};
+
+/** An instant: milliseconds since 1970, or text in RFC 3339 such as "2026-01-02T15:04:05Z". */
+type Instant = number | string;
+
+/** Instants, in UTC everywhere. */
+declare const time: {
+  /** Now, as "2026-01-02T15:04:05.000Z". */
+  now(): string;
+  /** Now, in milliseconds since 1970. */
+  nowMs(): number;
+  /** Reads RFC 3339, or a date such as "2026-01-02", into milliseconds since 1970. */
+  parse(text: string): number;
+  /**
+   * Writes t by a layout as strftime has it: %Y %m %d %H %M %S %L (milliseconds) %e %j %y %I %p
+   * %a %A %b %B %u %w %s %Z %z %F %T %%. Without one: "2026-01-02T15:04:05.000Z".
+   */
+  format(t: Instant, layout?: string): string;
+  /** t plus n seconds (fractions are fine), in the form that t has. */
+  addSeconds<T extends Instant>(t: T, n: number): T extends number ? number : string;
+  /** The seconds of a minus b: positive when a is the later one. */
+  diffSeconds(a: Instant, b: Instant): number;
+};
+
+/**
+ * Regular expressions in RE2's syntax: linear time, no look-around, no back-references. A pattern
+ * has up to 1 KiB, a text up to 1 MiB. Write (?i), (?m) or (?s) in front for flags.
+ */
+declare const regex: {
+  isMatch(pattern: string, text: string): boolean;
+  /** The first match, undefined when there is none. */
+  find(pattern: string, text: string): string | undefined;
+  findAll(pattern: string, text: string): string[];
+  /** Replaces the first match. In by, $1 and ${name} are groups, $& is the match, $$ a dollar. */
+  replace(pattern: string, text: string, by: string): string;
+  replaceAll(pattern: string, text: string, by: string): string;
+  /** The pieces between the matches, at most limit of them. */
+  split(pattern: string, text: string, limit?: number): string[];
+  /** The first match and its groups (null for one that took no part), those with names also in groups; undefined without a match. */
+  captures(pattern: string, text: string): ((string | null)[] & { groups: { [name: string]: string | null } }) | undefined;
+};
+
+/** JSON that throws "invalid" for everything it can't read or write. */
+declare const json: {
+  parse(text: string): any;
+  stringify(value: unknown): string;
+  /** With line breaks and two spaces per level. */
+  stringifyPretty(value: unknown): string;
+};
+
+/** Base64 of text (as UTF-8) or bytes. Decoding gives text, or bytes when asked for. */
+declare const base64: {
+  encode(data: string | Bytes): string;
+  /** Throws "invalid" for what isn't base64, and for text that isn't UTF-8. */
+  decode(text: string): string;
+  decode(text: string, as: "bytes"): Bytes;
+  /** With - and _ and without padding. */
+  encodeUrl(data: string | Bytes): string;
+  decodeUrl(text: string): string;
+  decodeUrl(text: string, as: "bytes"): Bytes;
+};
+
+/** Hexadecimal of text (as UTF-8) or bytes: lower case out, either case in. */
+declare const hex: {
+  encode(data: string | Bytes): string;
+  decode(text: string): string;
+  decode(text: string, as: "bytes"): Bytes;
+};
+
+/** URLs and their parts. */
+declare const url: {
+  /** Percent-encodes everything but A-Z a-z 0-9 - . _ ~ */
+  encode(text: string): string;
+  /** Undoes encode; a + stays a +. */
+  decode(text: string): string;
+  /** "a=1&b=x%20y", names sorted; a list repeats its name, null and undefined are left out. */
+  encodeQuery(query: { [name: string]: string | number | boolean | null | undefined | (string | number | boolean)[] }): string;
+  /** Takes an absolute URL apart. Throws "invalid" for anything else. */
+  parse(text: string): {
+    scheme: string;
+    username: string;
+    /** Without the port. */
+    host: string;
+    /** Empty when it isn't written. */
+    port: string;
+    path: string;
+    /** A string each, a list when the name was repeated. */
+    query: { [name: string]: string | string[] };
+    fragment: string;
+  };
+};
+
+/** Digests, in lower-case hexadecimal, of text (as UTF-8) or bytes. */
+declare const crypto: {
+  sha256(data: string | Bytes): string;
+  hmacSha256(key: string | Bytes, data: string | Bytes): string;
+  /** Compares without telling by its time where the two differ. */
+  timingSafeEqual(a: string | Bytes, b: string | Bytes): boolean;
+};
