@@ -42,7 +42,7 @@ func Answer(finished []byte, maxOutput int64) (*cloud.Result, error) {
 
 func readAnswer(finished []byte) (*cloud.Result, error) {
 	if len(finished) == 0 {
-		return nil, cloud.Errorf(cloud.Invalid, "the handler gave no answer")
+		return nil, invalid("the handler gave no answer")
 	}
 	form, rest := finished[0], finished[1:]
 	switch form {
@@ -70,7 +70,7 @@ func readResponse(b []byte) (*cloud.Result, error) {
 	first, body, ok := bytes.Cut(b, []byte("\n"))
 	var h head
 	if !ok || json.Unmarshal(first, &h) != nil {
-		return nil, cloud.Errorf(cloud.Invalid, "the response can't be read")
+		return nil, invalid("the response can't be read")
 	}
 	status, err := readStatus(h.StatusCode)
 	if err != nil {
@@ -80,24 +80,21 @@ func readResponse(b []byte) (*cloud.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &cloud.Result{StatusCode: status, Header: header}
 	isBase64, err := readFlag(h.IsBase64)
 	if err != nil {
 		return nil, err
 	}
-	if err := readBody(res, body, isBase64); err != nil {
-		return nil, err
-	}
+	res := &cloud.Result{StatusCode: status, Header: header}
 	if status == 204 || status == 304 {
-		res.Body = nil // HTTP allows none
+		return res, nil // HTTP allows no body
 	}
-	return res, nil
+	return res, readBody(res, body, isBase64)
 }
 
 func readStatus(v json.RawMessage) (int, error) {
 	status, err := strconv.Atoi(string(v))
 	if err != nil || status < 200 || status > 599 {
-		return 0, cloud.Errorf(cloud.Invalid, "statusCode must be a whole number from 200 to 599, not %s", nameOf(v))
+		return 0, invalid("statusCode must be a whole number from 200 to 599, not %s", nameOf(v))
 	}
 	return status, nil
 }
@@ -109,13 +106,13 @@ func readFlag(v json.RawMessage) (bool, error) {
 	case "true":
 		return true, nil
 	}
-	return false, cloud.Errorf(cloud.Invalid, "isBase64 must be true or false, not %s", nameOf(v))
+	return false, invalid("isBase64 must be true or false, not %s", nameOf(v))
 }
 
 // readBody reads a body in the prelude's form into res, with the content-type it needs.
 func readBody(res *cloud.Result, b []byte, isBase64 bool) error {
 	if len(b) == 0 {
-		return cloud.Errorf(cloud.Invalid, "the response can't be read")
+		return invalid("the response can't be read")
 	}
 	form, rest := b[0], b[1:]
 	switch form {
@@ -125,15 +122,15 @@ func readBody(res *cloud.Result, b []byte, isBase64 bool) error {
 		return textBody(res, rest, isBase64)
 	case 'j':
 		if isBase64 || !json.Valid(rest) {
-			return cloud.Errorf(cloud.Invalid, "with isBase64 the body must be a base64 string, not %s", nameOf(rest))
+			return invalid("with isBase64 the body must be a base64 string, not %s", nameOf(rest))
 		}
 		res.Body = rest
 		setType(res, jsonType)
 		return nil
 	case 'x':
-		return cloud.Errorf(cloud.Invalid, "%s", bytes.ToValidUTF8(rest, []byte("\ufffd")))
+		return invalid("%s", bytes.ToValidUTF8(rest, []byte("\ufffd")))
 	}
-	return cloud.Errorf(cloud.Invalid, "the response can't be read")
+	return invalid("the response can't be read")
 }
 
 // textBody sends a string as it is when the response says that it is no JSON.
@@ -143,7 +140,7 @@ func textBody(res *cloud.Result, text []byte, isBase64 bool) error {
 	case isBase64:
 		data, err := base64.StdEncoding.AppendDecode(nil, text)
 		if err != nil {
-			return cloud.Errorf(cloud.Invalid, "with isBase64 the body must be standard base64 with padding: %s", err)
+			return invalid("with isBase64 the body must be standard base64 with padding: %s", err)
 		}
 		res.Body = data
 		setType(res, "application/octet-stream")
@@ -187,7 +184,7 @@ func readHeaders(v json.RawMessage) (map[string]string, error) {
 	}
 	var in map[string]json.RawMessage
 	if json.Unmarshal(v, &in) != nil {
-		return nil, cloud.Errorf(cloud.Invalid, "headers must be an object of names and values, not %s", nameOf(v))
+		return nil, invalid("headers must be an object of names and values, not %s", nameOf(v))
 	}
 	out, size := make(map[string]string, len(in)+1), 0
 	for _, given := range slices.Sorted(maps.Keys(in)) {
@@ -200,13 +197,13 @@ func readHeaders(v json.RawMessage) (map[string]string, error) {
 			continue
 		}
 		if _, twice := out[name]; twice {
-			return nil, cloud.Errorf(cloud.Invalid, "the header %s is given twice, in different cases", name)
+			return nil, invalid("the header %s is given twice, in different cases", name)
 		}
 		out[name] = value
 		size += len(name) + len(value)
 	}
 	if size > maxHeaderBytes {
-		return nil, cloud.Errorf(cloud.Invalid, "the headers have %d bytes, %d are allowed", size, maxHeaderBytes)
+		return nil, invalid("the headers have %d bytes, %d are allowed", size, maxHeaderBytes)
 	}
 	return out, nil
 }
@@ -218,9 +215,9 @@ func readHeader(name string, v json.RawMessage) (value string, absent bool, err 
 	case string(v) == "null":
 		return "", true, nil
 	case !httpguts.ValidHeaderFieldName(name):
-		return "", false, cloud.Errorf(cloud.Invalid, "%.100q is not a header's name", name)
+		return "", false, invalid("%.100q is not a header's name", name)
 	case ownHeaders[name], strings.HasPrefix(name, "x-picloud-"):
-		return "", false, cloud.Errorf(cloud.Invalid, "the header %s is set by PiCloud itself: leave it out", name)
+		return "", false, invalid("the header %s is set by PiCloud itself: leave it out", name)
 	}
 	list := []json.RawMessage{v}
 	if v[0] == '[' {
@@ -247,13 +244,13 @@ func headerText(name string, v json.RawMessage) (string, error) {
 		text = string(v)
 	}
 	if v[0] == '{' || v[0] == '[' || string(v) == "null" {
-		return "", cloud.Errorf(cloud.Invalid, "the header %s must be a string, not %s", name, nameOf(v))
+		return "", invalid("the header %s must be a string, not %s", name, nameOf(v))
 	}
 	if !httpguts.ValidHeaderFieldValue(text) {
-		return "", cloud.Errorf(cloud.Invalid, "the header %s holds a line break or another control character", name)
+		return "", invalid("the header %s holds a line break or another control character", name)
 	}
 	if name == "set-cookie" && strings.HasPrefix(strings.TrimSpace(text), "picloud_session") {
-		return "", cloud.Errorf(cloud.Invalid, "the cookie picloud_session is the dashboard's: choose another name")
+		return "", invalid("the cookie picloud_session is the dashboard's: choose another name")
 	}
 	return text, nil
 }

@@ -3,6 +3,7 @@ package sdk
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -25,7 +26,7 @@ type args struct {
 func readArgs(b []byte) *args {
 	b = bytes.TrimSpace(b)
 	if len(b) < 2 || b[0] != '[' || b[len(b)-1] != ']' {
-		return &args{err: cloud.Errorf(cloud.Invalid, "the arguments are not a list")}
+		return &args{err: invalid("the arguments are not a list")}
 	}
 	return &args{rest: b[1 : len(b)-1]}
 }
@@ -41,7 +42,7 @@ func (a *args) raw() json.RawMessage {
 	v := a.rest[:end]
 	tail := skipSpace(a.rest[end:])
 	if end == 0 || len(tail) > 0 && tail[0] != ',' {
-		a.err = cloud.Errorf(cloud.Invalid, "argument %d can't be read", a.n+1)
+		a.err = invalid("argument %d can't be read", a.n+1)
 		return nil
 	}
 	a.rest = tail[min(1, len(tail)):]
@@ -60,7 +61,7 @@ func (a *args) tail() json.RawMessage {
 	v := a.rest
 	a.rest = nil
 	if !json.Valid(v) {
-		a.err = cloud.Errorf(cloud.Invalid, "the value is not JSON")
+		a.err = invalid("the value is not JSON")
 		return nil
 	}
 	return v
@@ -180,7 +181,7 @@ func (a *args) texts(name string, most int) []string {
 		return nil
 	}
 	if len(list) > most {
-		a.err = cloud.Errorf(cloud.Invalid, "%s has %d entries: at most %d are allowed, so ask in parts", name, len(list), most)
+		a.err = invalid("%s has %d entries: at most %d are allowed, so ask in parts", name, len(list), most)
 		return nil
 	}
 	out := make([]string, len(list))
@@ -196,18 +197,23 @@ func (a *args) object(name string, into any) {
 	if a.err != nil || v == nil {
 		return
 	}
-	d := json.NewDecoder(bytes.NewReader(v))
-	d.DisallowUnknownFields()
 	if v[0] != '{' {
 		a.wrong(name, "an object", v)
-	} else if err := d.Decode(into); err != nil {
-		a.err = cloud.Errorf(cloud.Invalid, "%s: %s", name, strings.TrimPrefix(err.Error(), "json: "))
+		return
+	}
+	d := json.NewDecoder(bytes.NewReader(v))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		a.err = invalid("%s: %s must not be a %s", name, strings.ToLower(wrong.Field), wrong.Value)
+	} else if err != nil {
+		a.err = invalid("%s: %s", name, strings.TrimPrefix(err.Error(), "json: "))
 	}
 }
 
 func (a *args) wrong(name, want string, got json.RawMessage) {
 	if a.err == nil {
-		a.err = cloud.Errorf(cloud.Invalid, "%s must be %s, not %s", name, want, nameOf(got))
+		a.err = invalid("%s must be %s, not %s", name, want, nameOf(got))
 	}
 }
 

@@ -46,6 +46,7 @@ func TestArgsRefuse(t *testing.T) {
 		{"null among texts", `[["a",null]]`, func(a *args) { a.texts("it", 9) }, "it must be a list of strings"},
 		{"no byte", `[[256]]`, func(a *args) { a.data("it") }, "it must be a string or a list of bytes"},
 		{"unknown field", `[{"limt":1}]`, func(a *args) { a.object("it", &struct{ Limit int }{}) }, `unknown field "limt"`},
+		{"field of another type", `[{"limit":"1"}]`, func(a *args) { a.object("it", &struct{ Limit int }{}) }, "it: limit must not be a string"},
 		{"the first fault stays", `[1,2]`, func(a *args) { a.text("one"); a.text("two") }, "one must be"},
 		{"tail", `["a",{]`, func(a *args) { a.text("it"); a.tail() }, "not JSON"},
 	}

@@ -77,7 +77,7 @@ interface KvCollection<T = any> {
   readonly name: string;
   /** The value of key, undefined when it is absent. */
   get(key: string): T | undefined;
-  /** Stores value; with ttl (seconds) the key goes away by itself. */
+  /** Stores value; with ttl (seconds, 0 for ever) the key goes away by itself. */
   set(key: string, value: T, options?: { ttl?: number }): void;
   has(key: string): boolean;
   /** Removes key; true when it was there. */
@@ -115,7 +115,7 @@ func kvCollection(c *Call, in []byte) ([]byte, error) {
 
 func checkCollection(name string) error {
 	if name == "" || len(name) > data.MaxCollection {
-		return cloud.Errorf(cloud.Invalid, "a collection's name has 1 to %d bytes, not %d", data.MaxCollection, len(name))
+		return invalid("a collection's name has 1 to %d bytes, not %d", data.MaxCollection, len(name))
 	}
 	return nil
 }
@@ -148,9 +148,8 @@ const maxTTL = 100 * 365 * 24 * time.Hour
 func kvSet(c *Call, in []byte) ([]byte, error) {
 	a, collection, key := c.kvKey(in, cloud.KVWrite)
 	seconds := a.number("ttl", 0)
-	// Null means no ttl; a number must be a life, however short.
-	if given := seconds != 0; a.err == nil && (seconds < 0 || given && seconds < 0.001 || seconds > maxTTL.Seconds()) {
-		a.err = cloud.Errorf(cloud.Invalid, "ttl is a number of seconds from 0.001 to %.0f", maxTTL.Seconds())
+	if a.err == nil && (seconds < 0 || seconds > 0 && seconds < 0.001 || seconds > maxTTL.Seconds()) {
+		a.err = invalid("ttl is a number of seconds from 0.001 to %.0f, or 0 to keep the key", maxTTL.Seconds())
 	}
 	value := a.tail()
 	if a.err != nil {
@@ -243,7 +242,7 @@ func (c *Call) kvPage(in []byte) (collection string, o data.ListOptions, err err
 	limit := a.number("limit", data.DefaultList)
 	o.Reverse = a.truth("reverse")
 	if a.err == nil && (limit < 1 || limit > data.MaxList || limit != float64(int(limit))) {
-		a.err = cloud.Errorf(cloud.Invalid, "limit is a whole number from 1 to %d", data.MaxList)
+		a.err = invalid("limit is a whole number from 1 to %d", data.MaxList)
 	}
 	if a.err == nil {
 		a.err = c.allow(cloud.KVRead)

@@ -83,6 +83,9 @@ func logWrite(c *Call, in []byte) ([]byte, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
+	if !json.Valid(fields) {
+		fields = nil
+	}
 	c.logs.add(cloud.LogLine{At: cloud.TimeOf(time.Now()), Level: level, Message: message, Fields: fields})
 	return nil, nil
 }

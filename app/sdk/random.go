@@ -45,7 +45,6 @@ func randomInt(_ *Call, in []byte) ([]byte, error) {
 	low := a.integer("low", -maxSafe, maxSafe)
 	high := a.integer("high", -maxSafe, maxSafe)
 	if a.err == nil && low > high {
-		low, high = 0, -1
 		a.err = invalid("low must not be greater than high")
 	}
 	if a.err != nil {
