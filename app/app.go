@@ -64,6 +64,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	a.outbox = outbox.New(a.state, outbox.Options{
 		Gate: a.gate, Principals: a.control, Scripts: a.control, Logger: a.log,
 		Retry:               outbox.Retry{MaxAttempts: cfg.RetryMaxAttempts, Backoff: cfg.RetryBackoff, BaseMS: cfg.RetryBaseMS, JitterPct: cfg.RetryJitterPct},
+		Quota:               a.control.QuotaOf,
 		MaxDepth:            cfg.MaxTriggerDepth,
 		MaxPerApp:           max(1, cfg.MaxConcurrentExecutions/2),
 		DeadLetterRetention: days(cfg.DeadLetterDays),

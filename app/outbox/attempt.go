@@ -74,7 +74,7 @@ func (a *attempt) again(res *cloud.Result, c Contended) (*cloud.Result, error) {
 		res.DurationMS += float64(res.Started - started)
 		res.Started = started
 		if err == nil || !errors.As(err, &c) {
-			if err != nil && ctx.Err() != nil {
+			if k := cloud.KindOf(err); k == cloud.Timeout || k == cloud.Overloaded { // cut short by ctx
 				err = a.outOfTime(ctx, err)
 			}
 			return res, err

@@ -180,7 +180,13 @@ func (o *Outbox) start(rows []*row) {
 	}
 	o.mu.Unlock()
 	for _, r := range rows {
-		o.workers.Go(func() { o.work(r) })
+		counted := o.quotas.count(r.app, o.now())
+		o.workers.Go(func() {
+			if counted {
+				defer o.ended(r.app)
+			}
+			o.work(r)
+		})
 	}
 }
 

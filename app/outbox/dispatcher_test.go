@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,9 +154,9 @@ func TestLeaseOutlived(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := open(t, nil)
 		defer b.serve()()
-		attempts := 0
+		var attempts atomic.Int64
 		s := b.script(b.app, func(ctx context.Context, inv *cloud.Invocation) (*cloud.Result, Effects) {
-			attempts++
+			attempts.Add(1)
 			if inv.Attempt == 1 {
 				time.Sleep(5 * time.Minute)
 				hold := ctx.Value(holdKey{}).(func(context.Context, *db.Tx) error)
@@ -170,8 +171,8 @@ func TestLeaseOutlived(t *testing.T) {
 		b.emitKV("k")
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if attempts != 2 || b.counted("late") != 0 || b.counted("n") != 1 {
-			t.Errorf("attempts %d, late effects %d, effects %d; want 2, 0, 1", attempts, b.counted("late"), b.counted("n"))
+		if attempts.Load() != 2 || b.counted("late") != 0 || b.counted("n") != 1 {
+			t.Errorf("attempts %d, late effects %d, effects %d; want 2, 0, 1", attempts.Load(), b.counted("late"), b.counted("n"))
 		}
 		if n := b.count(`SELECT count(*) FROM outbox`) + b.count(`SELECT count(*) FROM dead_letters`); n != 0 {
 			t.Errorf("rows and letters left: got %d, want 0", n)

@@ -22,6 +22,13 @@ func (o *Outbox) Do(ctx context.Context, inv *cloud.Invocation) *cloud.Result {
 	if o.life.Err() != nil {
 		return o.failedBefore(errStopped, o.now())
 	}
+	counted, err := o.quotas.begin(inv.App, o.now())
+	if err != nil {
+		return o.failedBefore(err, o.now())
+	}
+	if counted {
+		defer o.ended(inv.App)
+	}
 	if err := o.o.Gate.Enter(ctx); err != nil {
 		return o.failedBefore(err, o.now())
 	}
@@ -41,6 +48,12 @@ func (o *Outbox) Do(ctx context.Context, inv *cloud.Invocation) *cloud.Result {
 		o.abandon(inv, res)
 	}
 	return res
+}
+
+// ended gives back what quotas counted, and lets rows of the app have the room.
+func (o *Outbox) ended(app cloud.AppID) {
+	o.quotas.end(app)
+	o.lanes.poke(app)
 }
 
 func (o *Outbox) callerLeft() {

@@ -16,7 +16,12 @@ func (o *Outbox) Submit(ctx context.Context, inv *cloud.Invocation) error {
 	}
 	r.id = cloud.RowID(inv.ID)
 	r.retry = o.o.Retry
-	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error { return o.insert(tx, r) })
+	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+		if err := o.quotas.checkRows(tx, r.app, cloud.RateLimited); err != nil {
+			return err
+		}
+		return o.insert(tx, r)
+	})
 }
 
 // Emit inserts a row for every enabled trigger of the app that ev matches, in the
@@ -58,6 +63,11 @@ func (o *Outbox) emit(tx *db.Tx, from cloud.Origin, ev *event) error {
 		if root.IsZero() {
 			root = cloud.ExecutionID(r.id)
 			r.root = root
+		}
+		if ev.about.IsZero() { // a letter must be written whatever the quota says
+			if err := o.quotas.checkRows(tx, r.app, cloud.BudgetExceeded); err != nil {
+				return err
+			}
 		}
 		there, err := o.insertFor(tx, r)
 		if err != nil {

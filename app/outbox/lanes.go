@@ -15,6 +15,10 @@ import (
 type lanes struct {
 	wake chan struct{} // has a value after something changed that may let rows start
 
+	// room is how many executions the quotas leave to an app, at most most, and when there will
+	// be room again if there is none and no execution must end first.
+	room func(app cloud.AppID, now cloud.Time, most int) (room int, until cloud.Time)
+
 	mu   sync.Mutex // guards what follows
 	apps map[cloud.AppID]*lane
 	turn uint64 // counts claims
@@ -86,6 +90,17 @@ func (l *lanes) left(app cloud.AppID) {
 	}
 }
 
+// poke wakes the dispatcher if rows of app wait.
+func (l *lanes) poke(app cloud.AppID) {
+	l.mu.Lock()
+	x := l.apps[app]
+	waits := x != nil && x.due != 0
+	l.mu.Unlock()
+	if waits {
+		l.signal()
+	}
+}
+
 func (l *lanes) tidyLocked(x *lane) {
 	if x.due == 0 && x.running == 0 {
 		delete(l.apps, x.app)
@@ -104,25 +119,34 @@ type share struct {
 func (l *lanes) due(now cloud.Time, most int) (shares []share, next cloud.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var ready []*lane
+	type candidate struct {
+		*lane
+		room int
+	}
+	var ready []candidate
 	for _, x := range l.apps {
 		switch {
 		case x.due == 0 || most > 0 && x.running >= most:
 		case x.due <= now:
-			ready = append(ready, x)
+			room := maxClaim
+			if most > 0 {
+				room = most - x.running
+			}
+			room, until := l.room(x.app, now, room)
+			if room > 0 {
+				ready = append(ready, candidate{x, room})
+			} else if until != 0 && (next == 0 || until < next) {
+				next = until
+			}
 		case next == 0 || x.due < next:
 			next = x.due
 		}
 	}
-	slices.SortFunc(ready, func(a, b *lane) int {
+	slices.SortFunc(ready, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.running, b.running), cmp.Compare(a.served, b.served))
 	})
 	for _, x := range ready {
-		room := maxClaim
-		if most > 0 {
-			room = most - x.running
-		}
-		shares = append(shares, share{x.app, room})
+		shares = append(shares, share{x.app, x.room})
 	}
 	return shares, next
 }

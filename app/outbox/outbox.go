@@ -95,6 +95,9 @@ type Options struct {
 	MaxPerApp  int    // most rows of one app that run at once; 0: as many as there are permits
 	SyncOutbox string // SyncMemory or SyncTable; "": SyncMemory
 
+	// Quota says what an app may take; it must answer from memory. nil: no quotas.
+	Quota func(cloud.AppID) cloud.Quotas
+
 	DeadLetterRetention time.Duration // 30 days
 	AbandonedRetention  time.Duration // 7 days
 	SweepEvery          time.Duration // 1 hour
@@ -136,6 +139,7 @@ type Outbox struct {
 
 	triggers triggerCache
 	lanes    lanes
+	quotas   quotas
 	drops    chan drop // events over the depth limit, for the log
 
 	// life ends when executions must end too: at the end of an orderly stop.
@@ -168,6 +172,8 @@ func New(d *db.DB, o Options) *Outbox {
 		running: map[int64]*row{},
 	}
 	x.lanes.init()
+	x.quotas.of = o.Quota
+	x.lanes.room = x.quotas.room
 	x.triggers.init()
 	x.metrics = newMetrics(x)
 	return x
