@@ -132,7 +132,7 @@ interface KvCollection<T = any> {
   readonly name: string;
   /** The value of key, undefined when it is absent. */
   get(key: string): T | undefined;
-  /** Stores value; with ttl (seconds) the key goes away by itself. */
+  /** Stores value; with ttl (seconds, 0 for ever) the key goes away by itself. */
   set(key: string, value: T, options?: { ttl?: number }): void;
   has(key: string): boolean;
   /** Removes key; true when it was there. */
