@@ -152,3 +152,32 @@ func (p *Principal) Can(c Capability, app AppID) bool {
 func (p *Principal) has(s Scope) bool {
 	return p.Key.IsZero() || slices.Contains(p.Scopes, s)
 }
+
+// UsableScopes lists the scopes with which a key of p's user could do anything: all for
+// owners and admins, those of their best role for members, none without a membership.
+func (p *Principal) UsableScopes() []Scope {
+	var usable []Scope
+	for _, s := range Scopes {
+		for _, g := range grants {
+			if g.scope == s && p.holds(g.role) {
+				usable = append(usable, s)
+				break
+			}
+		}
+	}
+	return usable
+}
+
+// holds reports whether p's user has a role somewhere; the empty role is that of an
+// instance owner or admin.
+func (p *Principal) holds(role Role) bool {
+	if p.Role == Owner || p.Role == Admin {
+		return true
+	}
+	for _, r := range p.Roles {
+		if role != "" && r.Includes(role) {
+			return true
+		}
+	}
+	return false
+}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	lib "modernc.org/libquickjs"
+
 	"picloud/app/cloud"
 )
 
@@ -276,6 +278,37 @@ func TestContextsAreReplacedAfterManyUses(t *testing.T) {
 	}
 	if !c.Spent() {
 		t.Errorf("not spent after %d runs", contextUses)
+	}
+}
+
+// TestRunsLeaveNothingBehind runs what touches guards, promises and errors many times: a
+// reference that is not given back would show as growth.
+func TestRunsLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	c := start(t, testQuickJS(t), `export default async (ctx) => {
+		String.raw({ get raw() { return new Array(1000).fill("x") } });
+		Array.from([1, 2, 3]).map(x => x + 1).includes(2);
+		JSON.stringify({ a: 1 }, ["a"]);
+		Promise.reject(new Array(1000)).catch(() => 1);
+		try { [].reduce() } catch (e) {}
+		try { call("refuse") } catch (e) {}
+		await ({ then(ok) { ok(1) } });
+		if (ctx.n % 2) throw new Error("odd");
+		return { then(ok) { ok(new Array(1000).fill(1)) } };
+	}`).(*quickContext)
+	for i := range 600 {
+		_, f := c.Run(newHost(fmt.Sprintf(`{"n":%d}`, i)), budget(time.Minute))
+		if odd := i%2 == 1; (f != nil) != odd || f != nil && cloud.KindOf(f.Err) != cloud.ScriptError {
+			t.Fatalf("run %d: %+v", i, f)
+		}
+		if i == 99 {
+			lib.XJS_RunGC(c.tls, c.rt)
+			c.base = c.used()
+		}
+	}
+	lib.XJS_RunGC(c.tls, c.rt)
+	if grown := c.used() - c.base; grown > 64<<10 {
+		t.Errorf("500 runs left %d bytes behind", grown)
 	}
 }
 

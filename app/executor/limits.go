@@ -9,7 +9,7 @@ import (
 
 // Defaults of what one execution may use.
 const (
-	defaultOperations = 100_000_000
+	defaultOperations = 1_000_000_000
 	defaultMemory     = 64 << 20
 	defaultStack      = 512 << 10
 	defaultOutput     = 1 << 20

@@ -18,41 +18,50 @@ import (
 // maxArrayLike is the longest that natives walk through.
 const maxArrayLike = 5_000_000
 
+// lengthCheck looks at a native's arguments; it returns an exception to refuse the call.
+type lengthCheck = func(q *quickRuntime, this lib.TJSValue, args []lib.TJSValue) lib.TJSValue
+
 // guarded says which natives are checked, and what of their arguments.
 var guarded = []struct {
 	holder []string // path from the global object
 	names  []string
-	pick   func(q *quickRuntime, this lib.TJSValue, args []lib.TJSValue) lib.TJSValue
+	check  lengthCheck
 }{
 	{[]string{"Array", "prototype"}, []string{
 		"at", "concat", "copyWithin", "every", "fill", "filter", "find", "findIndex", "findLast", "findLastIndex", "flat", "flatMap",
 		"forEach", "includes", "indexOf", "join", "lastIndexOf", "map", "pop", "push", "reduce", "reduceRight", "reverse", "shift",
 		"slice", "some", "sort", "splice", "toLocaleString", "toReversed", "toSorted", "toSpliced", "toString", "unshift", "with",
 		"values", "keys", "entries",
-	}, pickThis},
-	{[]string{"Array"}, []string{"from"}, pickArgument(0)},
-	{[]string{"JSON"}, []string{"stringify"}, pickArgument(1)},
-	{[]string{"String"}, []string{"raw"}, pickRaw},
+	}, checkThis},
+	{[]string{"Array"}, []string{"from"}, checkArgument(0)},
+	{[]string{"JSON"}, []string{"stringify"}, checkArgument(1)},
+	{[]string{"String"}, []string{"raw"}, checkRaw},
 }
 
-func pickThis(_ *quickRuntime, this lib.TJSValue, _ []lib.TJSValue) lib.TJSValue { return this }
+func checkThis(q *quickRuntime, this lib.TJSValue, _ []lib.TJSValue) lib.TJSValue {
+	return q.checkLength(this)
+}
 
-func pickArgument(i int) func(*quickRuntime, lib.TJSValue, []lib.TJSValue) lib.TJSValue {
-	return func(_ *quickRuntime, _ lib.TJSValue, args []lib.TJSValue) lib.TJSValue {
-		if i < len(args) {
-			return args[i]
+func checkArgument(i int) lengthCheck {
+	return func(q *quickRuntime, _ lib.TJSValue, args []lib.TJSValue) lib.TJSValue {
+		if i >= len(args) {
+			return jsUndefined
 		}
-		return jsUndefined
+		return q.checkLength(args[i])
 	}
 }
 
-// pickRaw is String.raw's template.raw. The value is given back at once: whoever holds the
-// template holds it too, and a getter's fresh one is only looked at.
-func pickRaw(q *quickRuntime, _ lib.TJSValue, args []lib.TJSValue) lib.TJSValue {
+// checkRaw looks at String.raw's template.raw.
+func checkRaw(q *quickRuntime, _ lib.TJSValue, args []lib.TJSValue) lib.TJSValue {
 	if len(args) == 0 || !isObject(args[0]) {
 		return jsUndefined
 	}
-	return q.property(args[0], "raw")
+	raw := q.property(args[0], "raw")
+	if isException(raw) {
+		return raw
+	}
+	defer q.freeValue(raw)
+	return q.checkLength(raw)
 }
 
 type (
@@ -81,7 +90,7 @@ func (q *quickRuntime) guardNatives() {
 		for _, name := range g.names {
 			f := q.property(holder, name)
 			if isObject(f) {
-				guardNative((*lib.TJSObject)(pointer(pointerOf(f))), g.pick)
+				guardNative((*lib.TJSObject)(pointer(pointerOf(f))), g.check)
 			}
 			q.freeValue(f)
 		}
@@ -89,7 +98,7 @@ func (q *quickRuntime) guardNatives() {
 	}
 }
 
-func guardNative(o *lib.TJSObject, pick func(*quickRuntime, lib.TJSValue, []lib.TJSValue) lib.TJSValue) {
+func guardNative(o *lib.TJSObject, check lengthCheck) {
 	if o.Fclass_id != lib.EJS_CLASS_C_FUNCTION {
 		return
 	}
@@ -107,33 +116,32 @@ func guardNative(o *lib.TJSObject, pick func(*quickRuntime, lib.TJSValue, []lib.
 	var guard any
 	switch original := c.f; c.proto {
 	case lib.EJS_CFUNC_generic:
-		guard = nativeGuard(original, pick)
+		guard = nativeGuard(original, check)
 	case lib.EJS_CFUNC_generic_magic:
-		guard = magicGuard(original, pick)
+		guard = magicGuard(original, check)
 	default:
 		return
 	}
-	g := guardedFunc{guard, cfunc(guard)}
-	guards.Store(c.f, g)
-	c.f = g.p
+	g, _ := guards.LoadOrStore(c.f, guardedFunc{guard, cfunc(guard)}) // another context may be first
+	c.f = g.(guardedFunc).p
 }
 
-func nativeGuard(original uintptr, pick func(*quickRuntime, lib.TJSValue, []lib.TJSValue) lib.TJSValue) nativeFunc {
+func nativeGuard(original uintptr, check lengthCheck) nativeFunc {
 	call := *(*nativeFunc)(unsafe.Pointer(&original))
 	return func(tls *libc.TLS, ctx uintptr, this lib.TJSValue, argc int32, argv uintptr) lib.TJSValue {
 		q := quickAt(lib.XJS_GetContextOpaque(tls, ctx))
-		if v := q.checkLength(pick(q, this, arguments(argc, argv))); isException(v) {
+		if v := check(q, this, arguments(argc, argv)); isException(v) {
 			return v
 		}
 		return call(tls, ctx, this, argc, argv)
 	}
 }
 
-func magicGuard(original uintptr, pick func(*quickRuntime, lib.TJSValue, []lib.TJSValue) lib.TJSValue) magicFunc {
+func magicGuard(original uintptr, check lengthCheck) magicFunc {
 	call := *(*magicFunc)(unsafe.Pointer(&original))
 	return func(tls *libc.TLS, ctx uintptr, this lib.TJSValue, argc int32, argv uintptr, magic int32) lib.TJSValue {
 		q := quickAt(lib.XJS_GetContextOpaque(tls, ctx))
-		if v := q.checkLength(pick(q, this, arguments(argc, argv))); isException(v) {
+		if v := check(q, this, arguments(argc, argv)); isException(v) {
 			return v
 		}
 		return call(tls, ctx, this, argc, argv, magic)

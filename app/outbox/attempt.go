@@ -131,7 +131,7 @@ func (a *attempt) once(ctx context.Context) (res *cloud.Result, err error) {
 }
 
 // sized is what effects may also be: Size is the number of bytes that wait to be written.
-type sized interface{ Size() int64 }
+type sized interface{ Size() int }
 
 // smallEffects may wait for their commit without a permit: many executions then share one
 // fsync, and what they hold in memory stays bounded all the same.

@@ -196,6 +196,7 @@ func (o *Outbox) work(r *row) {
 	inv, err := r.invocation()
 	a := &attempt{o: o, inv: inv, row: r, own: r.hold, permit: true, async: true}
 	defer a.leave()
+	defer o.settled(r)
 	if err == nil {
 		inv.Principal, err = o.principal(r)
 	}

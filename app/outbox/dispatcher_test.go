@@ -185,7 +185,7 @@ func TestLeaseOutlived(t *testing.T) {
 func (b *box) crash() *box {
 	n := openOn(b.t, b.d, func(o *Options) { *o = b.o; o.Gate = newGate(4) })
 	n.gate = n.o.Gate.(*fakeGate)
-	n.app, n.user, n.scripts, n.code = b.app, b.user, b.scripts, b.code
+	n.app, n.user, n.mu, n.scripts, n.code = b.app, b.user, b.mu, b.scripts, b.code
 	n.o.Principals, n.o.Scripts = n, n
 	return n
 }
@@ -314,7 +314,12 @@ func TestNothingIsLostOrAppliedTwice(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(seed, 1))
 				var mu sync.Mutex
-				chance := func(percent int) bool { mu.Lock(); defer mu.Unlock(); return rng.IntN(100) < percent }
+				dice := func(n int) int {
+					mu.Lock()
+					defer mu.Unlock()
+					return rng.IntN(n)
+				}
+				chance := func(percent int) bool { return dice(100) < percent }
 				b := open(t, nil)
 				s := b.script(b.app, func(ctx context.Context, inv *cloud.Invocation) (*cloud.Result, Effects) {
 					time.Sleep(time.Duration(inv.Attempt) * 10 * time.Millisecond)
@@ -346,7 +351,7 @@ func TestNothingIsLostOrAppliedTwice(t *testing.T) {
 							t.Fatal(err)
 						}
 						keys = append(keys, inv.ID.String())
-						time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
+						time.Sleep(time.Duration(dice(20)) * time.Millisecond)
 					}
 					// Die: the old process's workers go on as ghosts, but own nothing any more.
 					old := b

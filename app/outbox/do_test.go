@@ -58,6 +58,28 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// sizedEffects are effects of a size.
+type sizedEffects struct {
+	apply
+	size int
+}
+
+func (e sizedEffects) Size() int { return e.size }
+
+// Small effects wait for their commit without a permit, large ones keep it.
+func TestPermitDuringCommit(t *testing.T) {
+	for size, want := range map[int]int{smallEffects: 4, smallEffects + 1: 3} {
+		b := open(t, nil)
+		free := 0
+		s := b.script(b.app, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) {
+			return ok(sizedEffects{func(context.Context, *db.Tx) error { free = len(b.gate.free); return nil }, size})
+		})
+		if res := b.Do(t.Context(), b.invocation(s)); res.Err != nil || free != want {
+			t.Errorf("effects of %d bytes: got %v with %d permits free, want %d", size, res.Err, free, want)
+		}
+	}
+}
+
 func TestDoWhenTheGateIsFull(t *testing.T) {
 	t.Parallel()
 	b := open(t, nil)

@@ -159,13 +159,36 @@ func (o *Outbox) Event(ctx context.Context, id cloud.RowID) (x *cloud.Execution,
 		if err != nil {
 			return err
 		}
-		if len(dead) == 0 {
-			return cloud.Errorf(cloud.NotFound, "no such event waits, runs or is dead")
+		if len(dead) > 0 {
+			x = dead[0]
 		}
-		x = dead[0]
 		return nil
 	})
-	return x, err
+	if err != nil || x != nil {
+		return x, err
+	}
+	if r := o.ending(id); r != nil {
+		return r.execution(), nil
+	}
+	return nil, cloud.Errorf(cloud.NotFound, "no such event waits, runs or is dead")
+}
+
+// ending finds a row that is gone from the table while the log doesn't have its execution
+// yet.
+func (o *Outbox) ending(id cloud.RowID) *listed {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.running {
+		if r.id == id {
+			x := &listed{parent: r.parent}
+			x.Row = cloud.Row{
+				ID: r.id, AppID: r.app, Source: r.source, Op: r.op, TriggerID: r.trigger, ScriptID: r.script, State: stateRunning,
+				Depth: r.depth, RootExecutionID: r.root, AttemptCount: r.tried, Attempts: r.history, ClaimedAt: r.claimed,
+			}
+			return x
+		}
+	}
+	return nil
 }
 
 // maxChain bounds EventsOf.

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,6 +92,7 @@ func TestLoopStopsAtTheDepthLimit(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		runs := b.records()
+		slices.SortFunc(runs, func(x, y record) int { return x.inv.Depth - y.inv.Depth })
 		if len(runs) != 9 {
 			t.Errorf("runs: got %d, want 9 (depths 0 to 8)", len(runs))
 		}
@@ -230,6 +232,11 @@ func TestSubmittedRequestRunsLater(t *testing.T) {
 		x, err := b.Event(t.Context(), cloud.RowID(inv.ID))
 		if err != nil || x.Status != cloud.StatusQueued || x.RootExecutionID != inv.ID {
 			t.Errorf("event before: got %+v, %v, want queued", x, err)
+		}
+		b.onRecord = func() {
+			if x, err := b.Event(context.Background(), cloud.RowID(inv.ID)); err != nil || x.Status != cloud.StatusRunning {
+				t.Errorf("event after its commit and before it is in the log: got %+v, %v, want running", x, err)
+			}
 		}
 		stop := b.serve()
 		synctest.Wait()

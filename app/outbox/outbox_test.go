@@ -29,11 +29,13 @@ type box struct {
 	app  cloud.AppID
 	user cloud.UserID
 
-	mu       sync.Mutex // guards what follows
+	mu       *sync.Mutex // guards what follows; shared with what comes after a crash
 	scripts  map[cloud.ScriptID]*cloud.Script
 	code     map[cloud.ScriptID]script
 	users    map[cloud.UserID]error
 	recorded []record
+
+	onRecord func()
 }
 
 type record struct {
@@ -49,7 +51,7 @@ func open(t testing.TB, change func(*Options), o ...func(*db.Options)) *box {
 
 func openOn(t testing.TB, d *db.DB, change func(*Options)) *box {
 	b := &box{
-		t: t, d: d, gate: newGate(4),
+		t: t, d: d, gate: newGate(4), mu: &sync.Mutex{},
 		scripts: map[cloud.ScriptID]*cloud.Script{}, code: map[cloud.ScriptID]script{}, users: map[cloud.UserID]error{},
 	}
 	opts := Options{Gate: b.gate, Principals: b, Scripts: b, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Retry: Retry{3, Exponential, 1000, 0}}
@@ -196,6 +198,9 @@ func (b *box) Run(ctx context.Context, inv *cloud.Invocation, hold func(context.
 type holdKey struct{}
 
 func (b *box) Record(inv *cloud.Invocation, res *cloud.Result) {
+	if b.onRecord != nil {
+		b.onRecord()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.recorded = append(b.recorded, record{*inv, *res})
@@ -292,7 +297,7 @@ type apply func(context.Context, *db.Tx) error
 func (apply) Empty() bool                                  { return false }
 func (a apply) Apply(ctx context.Context, tx *db.Tx) error { return a(ctx, tx) }
 func (apply) Close()                                       {}
-func (apply) Size() int64                                  { return 0 }
+func (apply) Size() int                                    { return 0 }
 
 // counts adds one to a counter in settings: a visible effect.
 func counts(name string) apply {

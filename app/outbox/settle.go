@@ -18,7 +18,7 @@ func (o *Outbox) finish(r *row, effects Effects) error {
 	if !r.replyTo.IsZero() && effects != nil {
 		update = o.db.Update
 	}
-	err := update(context.Background(), func(ctx context.Context, tx *db.Tx) error {
+	return update(context.Background(), func(ctx context.Context, tx *db.Tx) error {
 		if err := r.remove(tx); err != nil {
 			return err
 		}
@@ -32,13 +32,10 @@ func (o *Outbox) finish(r *row, effects Effects) error {
 		}
 		return nil
 	})
-	if err == nil {
-		o.settled(r)
-	}
-	return err
 }
 
-// settled forgets a row that no worker of ours has any more.
+// settled forgets a row that no worker of ours has any more. A worker calls it after it has
+// recorded its execution, so that an event is always found: as a row, here, or in the log.
 func (o *Outbox) settled(r *row) {
 	o.mu.Lock()
 	delete(o.running, r.n)
@@ -79,7 +76,6 @@ func (o *Outbox) settle(ctx context.Context, u unsettled) error {
 	if err != nil && !errors.Is(err, errLost) {
 		return fmt.Errorf("write the end of an attempt: %w", err)
 	}
-	o.settled(u.row)
 	return nil
 }
 
@@ -119,6 +115,7 @@ func (o *Outbox) expireLeases(ctx context.Context) error {
 		if err := o.settle(ctx, u); err != nil {
 			return err
 		}
+		o.settled(r)
 		o.log.Warn("lease ran out", "app", r.app, "exec", r.exec(), "row", r.id)
 	}
 	return nil

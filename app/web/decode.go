@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -119,9 +120,13 @@ func decodeObject(raw []byte, v reflect.Value, name string) error {
 		return cloud.Errorf(cloud.BadRequest, "%s: want an object", cmp.Or(name, "the body"))
 	}
 	fields := fieldsOf(v.Type())
+	for _, member := range slices.Sorted(maps.Keys(members)) { // before what is missing: a misspelt name is both
+		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == member }) {
+			return cloud.Errorf(cloud.BadRequest, "unknown field %q: %s", join(name, member), known(fields))
+		}
+	}
 	for _, f := range fields {
 		raw, given := members[f.name]
-		delete(members, f.name)
 		if !given {
 			if f.required {
 				return cloud.Errorf(cloud.Invalid, "%s is missing", join(name, f.name))
@@ -131,9 +136,6 @@ func decodeObject(raw []byte, v reflect.Value, name string) error {
 		if err := decodeValue(raw, v.FieldByIndex(f.index), join(name, f.name)); err != nil {
 			return err
 		}
-	}
-	for unknown := range members {
-		return cloud.Errorf(cloud.BadRequest, "unknown field %q: %s", join(name, unknown), known(fields))
 	}
 	return nil
 }
