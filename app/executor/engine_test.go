@@ -296,19 +296,19 @@ func TestRunsLeaveNothingBehind(t *testing.T) {
 		if (ctx.n % 2) throw new Error("odd");
 		return { then(ok) { ok(new Array(1000).fill(1)) } };
 	}`).(*quickContext)
-	for i := range 600 {
+	for i := range 200 {
 		_, f := c.Run(newHost(fmt.Sprintf(`{"n":%d}`, i)), budget(time.Minute))
 		if odd := i%2 == 1; (f != nil) != odd || f != nil && cloud.KindOf(f.Err) != cloud.ScriptError {
 			t.Fatalf("run %d: %+v", i, f)
 		}
-		if i == 99 {
+		if i == 49 {
 			lib.XJS_RunGC(c.tls, c.rt)
 			c.base = c.used()
 		}
 	}
 	lib.XJS_RunGC(c.tls, c.rt)
-	if grown := c.used() - c.base; grown > 64<<10 {
-		t.Errorf("500 runs left %d bytes behind", grown)
+	if grown := c.used() - c.base; grown > 32<<10 {
+		t.Errorf("150 runs left %d bytes behind", grown)
 	}
 }
 

@@ -325,7 +325,7 @@ func TestManyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
-			for i := range 40 {
+			for i := range 15 {
 				n := (g + i) % len(scripts)
 				res := m.call(scripts[n])
 				if res.Err == nil && string(res.Body) != fmt.Sprint(n) || cloud.KindOf(res.Err) == cloud.Internal {

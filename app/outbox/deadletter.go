@@ -66,7 +66,7 @@ func (f *DeadLetterFilter) where(app cloud.AppID) (string, []any, error) {
 
 // bury makes a dead letter of a row that was just removed, and fires the triggers that wait
 // for one.
-func (o *Outbox) bury(_ context.Context, tx *db.Tx, r *row, history []cloud.Attempt) error {
+func (o *Outbox) bury(tx *db.Tx, r *row, history []cloud.Attempt) error {
 	attempts, err := json.Marshal(history)
 	if err != nil {
 		return err

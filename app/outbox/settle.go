@@ -72,7 +72,7 @@ func (o *Outbox) settleFailure(a *attempt, res *cloud.Result) {
 
 // settle writes the end of a failed attempt. A claim that is lost has nothing to write.
 func (o *Outbox) settle(ctx context.Context, u unsettled) error {
-	err := o.db.UpdateLazy(ctx, func(ctx context.Context, tx *db.Tx) error { return o.fail(ctx, tx, u) })
+	err := o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error { return o.fail(tx, u) })
 	if err != nil && !errors.Is(err, errLost) {
 		return fmt.Errorf("write the end of an attempt: %w", err)
 	}
@@ -123,7 +123,7 @@ func (o *Outbox) expireLeases(ctx context.Context) error {
 
 // fail writes what becomes of a row after a failed attempt: a retry, or a dead letter; a
 // note on the letter for a handler; nothing for a caller, who has the answer.
-func (o *Outbox) fail(ctx context.Context, tx *db.Tx, u unsettled) error {
+func (o *Outbox) fail(tx *db.Tx, u unsettled) error {
 	r := u.row
 	history := append(r.history[:len(r.history):len(r.history)], u.attempt)
 	if !u.hopeless && !r.handler() && r.replyTo.IsZero() && r.tried < r.retry.MaxAttempts {
@@ -139,7 +139,7 @@ func (o *Outbox) fail(ctx context.Context, tx *db.Tx, u unsettled) error {
 	case !r.replyTo.IsZero():
 		return nil
 	}
-	return o.bury(ctx, tx, r, history)
+	return o.bury(tx, r, history)
 }
 
 // retryLater releases the row for its next attempt.
@@ -215,7 +215,7 @@ func (o *Outbox) held(ctx context.Context) (held []int64, err error) {
 func (o *Outbox) releaseRow(ctx context.Context, n int64) error {
 	var r *row
 	var res *cloud.Result
-	err := o.db.UpdateLazy(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err := o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
 		r = nil
 		found, err := tx.Query(`
 			SELECT n, id, app_id, source, op, trigger_id, script_id, reply_to, dead_letter_id, origin_principal, trigger_depth,
@@ -234,7 +234,7 @@ func (o *Outbox) releaseRow(ctx context.Context, n int64) error {
 		if !r.replyTo.IsZero() {
 			return o.abandonRow(tx, r, res)
 		}
-		return o.fail(ctx, tx, unsettled{
+		return o.fail(tx, unsettled{
 			row:     r,
 			attempt: cloud.Attempt{At: r.claimed, ExecutionID: r.exec(), Error: errBroken.Msg},
 			atOnce:  true,

@@ -284,7 +284,7 @@ func (b *box) addLetters(n int, s cloud.ScriptID, created cloud.Time) {
 		b.update(func(tx *db.Tx) error {
 			for _, r := range rows {
 				u := unsettled{row: r, hopeless: true, attempt: cloud.Attempt{At: created, ExecutionID: r.exec(), Error: "old"}}
-				if err := b.fail(context.Background(), tx, u); err != nil {
+				if err := b.fail(tx, u); err != nil {
 					return err
 				}
 			}
