@@ -117,7 +117,7 @@ func (a *App) open(ctx context.Context) (err error) {
 // openLogs opens logs.db. Execution logs may be lost at any time: a damaged file is set
 // aside and started anew, rather than keep the instance down.
 func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
-	o := db.Options{Schema: schema.Logs, Durability: db.Relaxed, Readers: 4, Logger: a.log}
+	o := db.Options{Schema: schema.Logs, Durability: db.Relaxed, Readers: 4, CacheKiB: 2000, Logger: a.log} // it appends: a large cache would only take memory
 	d, err := db.Open(ctx, path, o)
 	if err == nil || !db.IsCorrupt(err) {
 		return d, err

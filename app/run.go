@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -27,11 +28,14 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	server := &http.Server{TLSConfig: a.tlsConfig()}
 	a.web.ConfigureServer(server)
+	a.announce(ctx, ln.Addr())
+	// Hashing the owner's password and compiling the starter took memory that a resting
+	// instance has no use for.
+	debug.FreeOSMemory()
 	// The log outlives the others: what they record while they stop is flushed too.
 	log := start(context.WithoutCancel(ctx), a.executions.Serve)
 	loops := start(context.WithoutCancel(ctx), a.outbox.Serve, a.data.Serve)
 	doors := start(context.WithoutCancel(ctx), func(context.Context) error { return a.serveHTTP(server, ln) })
-	a.announce(ctx, ln.Addr())
 
 	select {
 	case <-ctx.Done():

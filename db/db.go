@@ -28,6 +28,7 @@ type Options struct {
 	Schema         fs.FS             // migrations, *.sql anywhere below it, applied in order of their file names
 	Durability     Durability        // Full
 	Readers        int               // most readers open at once; 0: 8
+	CacheKiB       int               // page cache of the writer, 0: 16,000
 	AutoCheckpoint int               // pages of WAL after which a commit tries to checkpoint; 0: 1000
 	MaxPages       int               // most pages that the file may have, then IsFull; 0: no bound
 	Now            func() time.Time  // time.Now
@@ -41,6 +42,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Readers <= 0 {
 		o.Readers = 8
+	}
+	if o.CacheKiB <= 0 {
+		o.CacheKiB = 16_000
 	}
 	if o.AutoCheckpoint <= 0 {
 		o.AutoCheckpoint = 1000
@@ -156,7 +160,7 @@ var commonPragmas = []pragma{
 // The cache sizes are bounds in KiB, when negative.
 func (d *DB) writerPragmas() []pragma {
 	p := append(commonPragmas[:len(commonPragmas):len(commonPragmas)],
-		pragma{"cache_size", "-16000"},
+		pragma{"cache_size", strconv.Itoa(-d.o.CacheKiB)},
 		pragma{"wal_autocheckpoint", strconv.Itoa(d.o.AutoCheckpoint)},
 		pragma{"journal_size_limit", strconv.Itoa(64 << 20)}, // a log that a long reader made larger is cut again
 	)

@@ -28,7 +28,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(serveCommand(), configCommand(), adminCommand(), typesCommand(), versionCommand())
+	root.AddCommand(serveCommand(), configCommand(), adminCommand(), loginCommand(), logoutCommand(), typesCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
