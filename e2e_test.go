@@ -50,7 +50,9 @@ func TestScripts(t *testing.T) {
 			"start":    startCmd,
 			"shutdown": func(ts *testscript.TestScript, _ bool, _ []string) { instanceOf(ts).stop(ts) },
 			"crash":    func(ts *testscript.TestScript, _ bool, _ []string) { instanceOf(ts).kill() },
+			"raw":      rawCmd,
 			"req":      reqCmd,
+			"session":  sessionCmd,
 			"until":    untilCmd,
 			"set":      setCmd,
 		},
@@ -66,9 +68,8 @@ type instance struct {
 	dir, addr string
 	cmd       *exec.Cmd
 	log       *os.File
-	cookie    string
-	key       string
-	last      []byte // body of the last answer, for set
+	cookies   map[string]string // of sessions, by the name that -as takes
+	last      []byte            // body of the last answer, for set
 }
 
 func instanceOf(ts *testscript.TestScript) *instance {
@@ -193,9 +194,9 @@ func (in *instance) stop(ts *testscript.TestScript) {
 	}
 }
 
-// reqCmd is: req [-as owner|nobody|key:SECRET] [-H 'Name: value'] [-d body|@file] [-s STATUS] [-c] METHOD PATH.
-// It prints status, headers that matter and body; without -s, a status of 400 or more fails
-// (or is expected, with !).
+// reqCmd is: req [-as owner|nobody|SESSION|key:SECRET] [-H 'Name: value'] [-d body|@file] [-s STATUS] METHOD PATH.
+// It prints status, headers (but Date) and body; without -s, a status of 400 or more fails
+// (or is expected, with !). A session sends its own Origin unless -H says otherwise.
 func reqCmd(ts *testscript.TestScript, neg bool, args []string) {
 	in := instanceOf(ts)
 	r := request{as: "nobody"}
@@ -210,11 +211,7 @@ func reqCmd(ts *testscript.TestScript, neg bool, args []string) {
 	in.last = body
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%d\n", status)
-	for _, h := range []string{"Allow", "Content-Type", "Location", "Retry-After", "X-Picloud-Execution-Id"} {
-		if v := header.Get(h); v != "" {
-			fmt.Fprintf(&out, "%s: %s\n", h, v)
-		}
-	}
+	ts.Check(header.WriteSubset(&out, map[string]bool{"Date": true}))
 	out.Write(body)
 	fmt.Fprintln(ts.Stdout(), out.String())
 	switch {
@@ -283,17 +280,15 @@ func (in *instance) do(r request) (int, http.Header, []byte, error) {
 			req.Host = v[0]
 		}
 	}
-	switch {
-	case r.as == "owner":
-		if err := in.login(); err != nil {
+	if key, ok := strings.CutPrefix(r.as, "key:"); ok {
+		req.Header.Set("Authorization", "Bearer "+key)
+	} else if r.as != "nobody" {
+		if req.Header["Cookie"], err = in.session(r.as); err != nil {
 			return 0, nil, nil, err
 		}
-		req.Header.Set("Cookie", in.cookie)
-		if req.Header.Get("Origin") == "" {
+		if _, given := req.Header["Origin"]; !given {
 			req.Header.Set("Origin", "http://"+in.addr)
 		}
-	case strings.HasPrefix(r.as, "key:"):
-		req.Header.Set("Authorization", "Bearer "+strings.TrimPrefix(r.as, "key:"))
 	}
 	client := &http.Client{Timeout: 60 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
@@ -305,12 +300,23 @@ func (in *instance) do(r request) (int, http.Header, []byte, error) {
 	return resp.StatusCode, resp.Header, body, err
 }
 
-// login logs the owner in once an instance.
-func (in *instance) login() error {
-	if in.cookie != "" {
-		return nil
+// session is the Cookie header of a session that sessionCmd began; the owner's begins when it
+// is first asked for.
+func (in *instance) session(name string) ([]string, error) {
+	if in.cookies[name] == "" && name != ownerName {
+		return nil, fmt.Errorf("no session %q: begin it with the command session", name)
 	}
-	body, _ := json.Marshal(map[string]string{"username": ownerName, "password": ownerPassword})
+	if in.cookies[name] == "" {
+		if err := in.login(ownerName, ownerName, ownerPassword); err != nil {
+			return nil, err
+		}
+	}
+	return []string{in.cookies[name]}, nil
+}
+
+// login begins the session name.
+func (in *instance) login(name, username, password string) error {
+	body, _ := json.Marshal(map[string]string{"username": username, "password": password})
 	status, header, answer, err := in.do(request{as: "nobody", method: "POST", path: "/api/v1/admin/auth/login", body: string(body), header: http.Header{}})
 	if err != nil {
 		return err
@@ -318,8 +324,40 @@ func (in *instance) login() error {
 	if status != 200 {
 		return fmt.Errorf("login: %d %s", status, answer)
 	}
-	in.cookie, _, _ = strings.Cut(header.Get("Set-Cookie"), ";")
+	if in.cookies == nil {
+		in.cookies = map[string]string{}
+	}
+	in.cookies[name], _, _ = strings.Cut(header.Get("Set-Cookie"), ";")
 	return nil
+}
+
+// sessionCmd is: session NAME USERNAME PASSWORD. It logs in; then -as NAME acts in that session.
+func sessionCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: session NAME USERNAME PASSWORD")
+	}
+	ts.Check(instanceOf(ts).login(args[0], args[1], args[2]))
+}
+
+// rawCmd is: raw [-hold] FILE. It sends what no HTTP client would, with CRLF at the ends of
+// lines, and prints everything that comes back until the connection ends, for at most 30 s.
+// With -hold it only sends, and leaves the connection open until the end of the script.
+func rawCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: raw [-hold] FILE")
+	}
+	conn, err := net.Dial("tcp", instanceOf(ts).addr)
+	ts.Check(err)
+	ts.Defer(func() { conn.Close() })
+	_, err = io.WriteString(conn, strings.ReplaceAll(ts.ReadFile(args[len(args)-1]), "\n", "\r\n"))
+	ts.Check(err)
+	if args[0] == "-hold" {
+		return
+	}
+	ts.Check(conn.SetReadDeadline(time.Now().Add(30 * time.Second)))
+	answer, err := io.ReadAll(conn)
+	fmt.Fprintln(ts.Stdout(), string(answer))
+	ts.Check(err)
 }
 
 // untilCmd is: until REGEXP [req flags] METHOD PATH. It repeats the request until the answer
@@ -351,30 +389,38 @@ func untilCmd(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprintln(ts.Stdout(), string(in.last))
 }
 
-// setCmd is: set NAME path.to.field. It takes a value out of the last JSON answer; a number
-// in the path is an index.
+// setCmd is: set NAME path.to.field [FILE]. It takes a value out of the last JSON answer, or
+// out of a JSON file; in the path, a number is an index and * any field.
 func setCmd(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: set NAME path.to.field")
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: set NAME path.to.field [FILE]")
+	}
+	from := instanceOf(ts).last
+	if len(args) == 3 {
+		from = []byte(ts.ReadFile(args[2]))
 	}
 	var v any
-	ts.Check(json.Unmarshal(instanceOf(ts).last, &v))
+	ts.Check(json.Unmarshal(from, &v))
 	for part := range strings.SplitSeq(args[1], ".") {
 		switch x := v.(type) {
 		case map[string]any:
 			v = x[part]
+			if part == "*" {
+				for _, v = range x {
+				}
+			}
 		case []any:
 			i, err := strconv.Atoi(part)
 			if err != nil || i >= len(x) {
-				ts.Fatalf("no element %q in %s", part, instanceOf(ts).last)
+				ts.Fatalf("no element %q in %s", part, from)
 			}
 			v = x[i]
 		default:
-			ts.Fatalf("no field %q in %s", part, instanceOf(ts).last)
+			ts.Fatalf("no field %q in %s", part, from)
 		}
 	}
 	if v == nil {
-		ts.Fatalf("%s is missing in %s", args[1], instanceOf(ts).last)
+		ts.Fatalf("%s is missing in %s", args[1], from)
 	}
 	ts.Setenv(args[0], fmt.Sprint(v))
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -193,12 +194,9 @@ func (in *instance) drain(t *testing.T) {
 // a kill may or may not be there, but never twice.
 func (in *instance) checkOnce(t *testing.T, accepted *sync.Map) {
 	t.Helper()
-	dump := `export default function (ctx) { const c = kv.collection(ctx.request.query.c); const all = {}; let cursor;
-		do { const p = c.entries({cursor, limit: 1000}); for (const e of p.entries ?? p.keys) all[e.key] = e.value; cursor = p.next_cursor; } while (cursor);
-		return all; }`
-	in.deploy(t, "dump", dump, "/dump", "sync")
+	in.deploy(t, "dump", `export default (ctx) => kv.collection(ctx.request.query.c).entries({ cursor: ctx.request.query.cursor, limit: 1000 })`, "/dump", "sync")
 	for _, collection := range []string{"events", "echoes"} {
-		counts := in.getJSON(t, "/dump?c="+collection)
+		counts := in.dump(t, collection)
 		for id, n := range counts {
 			if n != 1.0 {
 				t.Errorf("%s: %s was applied %v times", collection, id, n)
@@ -219,16 +217,36 @@ func (in *instance) checkOnce(t *testing.T, accepted *sync.Map) {
 	}
 }
 
-func (in *instance) getJSON(t *testing.T, path string) map[string]any {
+// dump reads a whole collection through the script of checkOnce.
+func (in *instance) dump(t *testing.T, collection string) map[string]any {
+	t.Helper()
+	all := map[string]any{}
+	for cursor := ""; ; {
+		var page struct {
+			Entries []struct {
+				Key   string
+				Value any
+			}
+			NextCursor string `json:"next_cursor"`
+		}
+		in.getJSON(t, "/dump?c="+collection+"&cursor="+url.QueryEscape(cursor), &page)
+		for _, e := range page.Entries {
+			all[e.Key] = e.Value
+		}
+		if cursor = page.NextCursor; cursor == "" {
+			return all
+		}
+	}
+}
+
+func (in *instance) getJSON(t *testing.T, path string, out any) {
 	t.Helper()
 	resp, err := http.Get("http://" + in.addr + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var out map[string]any
-	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || resp.StatusCode != 200 {
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil || resp.StatusCode != 200 {
 		t.Fatalf("%s: %d %v", path, resp.StatusCode, err)
 	}
-	return out
 }

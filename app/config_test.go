@@ -38,7 +38,7 @@ func TestLoadPrecedence(t *testing.T) {
 
 func TestLoadRefusesBadValues(t *testing.T) {
 	for _, tt := range []struct{ name, flag, value, want string }{
-		{"not a number", "gate-queue", "many", "PICLOUD_GATE_QUEUE (from the flag): \"many\" is not allowed: give a whole number from 0"},
+		{"not a number", "gate-queue", "many", "PICLOUD_GATE_QUEUE (from the flag): \"many\" is not allowed: give a whole number from 1"},
 		{"below the least", "max-concurrent-executions", "0", "whole number from 1 to 1024"},
 		{"not of the list", "durability", "maybe", "choose one of [full relaxed]"},
 		{"unknown engine", "engines", "quickjs,goja", "there are quickjs and otto"},

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,10 @@ func (a *App) system(_ context.Context, s *web.System) error {
 			return fmt.Errorf("size of the database: %w", err)
 		}
 		*bytes = n
+	}
+	if wal, err := os.Stat(a.state.Path() + "-wal"); err == nil {
+		s.Database.WALBytes = wal.Size()
+		s.Database.StateBytes -= wal.Size()
 	}
 	g := a.gate.Stats()
 	s.Gate = web.SystemGate{Capacity: g.Capacity, InUse: g.InUse, Waiting: g.Waiting}

@@ -46,12 +46,28 @@ func (q *quotas) begin(app cloud.AppID, now cloud.Time) (counted bool, err error
 	case quota.ConcurrentExecutions > 0 && u.running >= quota.ConcurrentExecutions:
 		return false, cloud.Errorf(cloud.RateLimited, "the app runs as many executions at once as its quota allows (%d): try again in a moment", quota.ConcurrentExecutions)
 	case quota.ExecutionsPerMinute > 0 && u.begun >= quota.ExecutionsPerMinute:
-		return false, cloud.Errorf(cloud.RateLimited, "the app has used up its quota of %d executions a minute: try again in a minute", quota.ExecutionsPerMinute)
+		return false, &rateLimit{
+			err:   cloud.Errorf(cloud.RateLimited, "the app has used up its quota of %d executions a minute: try again when the minute is over", quota.ExecutionsPerMinute),
+			after: u.minute.Add(time.Minute).Time().Sub(now.Time()),
+		}
 	}
 	u.running++
 	u.begun++
 	return true, nil
 }
+
+// rateLimit is a refusal that says when to come again.
+type rateLimit struct {
+	err   *cloud.Error
+	after time.Duration
+}
+
+func (e *rateLimit) Error() string { return e.err.Error() }
+
+func (e *rateLimit) Unwrap() error { return e.err }
+
+// RetryAfter is how long the quota stays used up; web answers it.
+func (e *rateLimit) RetryAfter() time.Duration { return e.after }
 
 // count is begin for a claimed row, whose room was looked up before the claim.
 func (q *quotas) count(app cloud.AppID, now cloud.Time) (counted bool) {

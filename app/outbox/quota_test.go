@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,8 +54,10 @@ func TestQuotaOfExecutionsPerMinute(t *testing.T) {
 				t.Errorf("in minute %d: %d rows ran, want %d", minute, got, want)
 			}
 			if minute == 0 {
-				if res := b.Do(t.Context(), b.invocation(s)); res.StatusCode != 429 {
-					t.Errorf("a caller over the quota: got %d, want 429", res.StatusCode)
+				res := b.Do(t.Context(), b.invocation(s))
+				var later interface{ RetryAfter() time.Duration }
+				if res.StatusCode != 429 || !errors.As(res.Err, &later) || later.RetryAfter() != 59*time.Second {
+					t.Errorf("a caller over the quota: got %d (%v), want 429 and the rest of the minute", res.StatusCode, res.Err)
 				}
 			}
 			time.Sleep(time.Minute)

@@ -33,7 +33,10 @@ function at(c) {
 function method(name, f) { own(Collection.prototype, name, freeze(f), true, true); }
 method("get", function get(key) { return call("kv.get", at(this) + arg(key, 1) + "]"); });
 method("set", function set(key, value, options) {
-  var ttl = options === undefined || options === null ? undefined : options.ttl;
+  var ttl = options === undefined || options === null ? undefined : options.ttl, o;
+  for (o in options) {
+    if (o !== "ttl") { throw fault("invalid", "set has no option " + o + ": there is ttl, in seconds"); }
+  }
   call("kv.set", at(this) + arg(key, 1) + "," + arg(ttl, 3) + "," + json(value, "the value") + "]");
 });
 method("has", function has(key) { return call("kv.has", at(this) + arg(key, 1) + "]"); });

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 
 	"picloud/app/cloud"
 	"picloud/app/executor"
@@ -19,6 +20,9 @@ func (s *Server) executions(ctx context.Context, q *request, in executionQuery) 
 	page, err := in.page()
 	if err != nil {
 		return list[*cloud.Execution]{}, err
+	}
+	if !slices.Contains(statuses, in.Status) {
+		return list[*cloud.Execution]{}, cloud.Errorf(cloud.BadRequest, "status: want one of %v", statuses[1:])
 	}
 	query := executor.Query{ScriptID: in.ScriptID, Status: in.Status, Source: in.Source, Since: in.Since}
 	found, next, err := s.Log.Executions(ctx, q.appID, query, page)
@@ -96,3 +100,7 @@ func (s *Server) abandoned(ctx context.Context, q *request, in pageQuery) (list[
 	}
 	return listOf(s.Outbox.Abandoned(ctx, q.appID, page))
 }
+
+// statuses are what the list can be asked for; the first asks for all. What is queued,
+// running or dead is in the outbox and among the dead letters.
+var statuses = []cloud.Status{"", cloud.StatusSuccess, cloud.StatusError, cloud.StatusTimeout, cloud.StatusBudget, cloud.StatusConflict, cloud.StatusQueued, cloud.StatusRunning, cloud.StatusDead}

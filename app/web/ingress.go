@@ -107,6 +107,10 @@ func (s *Server) runAndAnswer(ctx context.Context, w http.ResponseWriter, r *htt
 	// leaving, and with it ctx, in the middle of a long run.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	res := s.Outbox.Do(ctx, inv)
+	if res.ScriptVersion == 0 && res.Err != nil { // refused before any script ran: there is no execution to look up
+		s.fail(w, r, callersView(res.Err))
+		return
+	}
 	w.Header().Set(headerExecution, inv.ID.String())
 	if res.Err != nil {
 		s.failRun(w, r, callersView(res.Err), inv.ID)
@@ -122,7 +126,7 @@ func callersView(err error) error {
 	case cloud.ScriptError:
 		return cloud.Errorf(kind, "the script failed; its execution log has the details").WithCause(err)
 	case cloud.Invalid:
-		return cloud.Errorf(kind, "the script does not compile or its answer is not valid; its execution log has the details").WithCause(err)
+		return cloud.Errorf(kind, "the script does not compile, or what it answered or wrote is not valid; its execution log has the details").WithCause(err)
 	}
 	return err
 }
