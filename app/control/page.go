@@ -35,7 +35,7 @@ func after(p cloud.Page, otherwise position) (position, error) {
 		return otherwise, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(p.Cursor)
-	if err != nil || len(b) != len(otherwise) {
+	if err != nil || len(b) != len(otherwise) || p.Cursor != position(b).cursor() { // the decoder passes over line ends
 		return position{}, cloud.Errorf(cloud.BadRequest, "cursor: not one that a list has answered; leave it out to begin at the first page")
 	}
 	return position(b), nil

@@ -2,6 +2,7 @@
 //
 //	go run . http  -picloud BIN -pocketbase BIN   hello and insert over HTTP
 //	go run . queue                                jobs per second and pick-up latency
+//	go run . backlog -picloud BIN                 what one app's backlog costs the others
 package main
 
 import (
@@ -10,13 +11,14 @@ import (
 )
 
 var benches = map[string]func(args []string) error{
-	"http":  httpBench,
-	"queue": queueBench,
+	"http":    httpBench,
+	"queue":   queueBench,
+	"backlog": backlogBench,
 }
 
 func main() {
 	if len(os.Args) < 2 || benches[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench http|queue [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog [flags]")
 		os.Exit(2)
 	}
 	if err := benches[os.Args[1]](os.Args[2:]); err != nil {
