@@ -35,7 +35,7 @@ func backlogBench(args []string) error {
 	if err := c.deployBacklog(*work); err != nil {
 		return err
 	}
-	fmt.Println("| | hello p50 | hello p99 | other app's event, median | worst |\n|---|---|---|---|---|")
+	fmt.Println("| | hello/s | failures | hello p50 | hello p99 | other app's event, median | worst |\n|---|---|---|---|---|---|---|")
 	if err := p.report(c, "at rest", *conns, *d); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (p *peer) report(c *client, what string, conns int, d time.Duration) error 
 		waits = append(waits, w)
 	}
 	slices.Sort(waits)
-	fmt.Printf("| %s | %v | %v | %v | %v |\n", what, r.Percentile(.5).Round(time.Microsecond), r.Percentile(.99).Round(time.Microsecond), waits[len(waits)/2], waits[len(waits)-1])
+	fmt.Printf("| %s | %.0f | %d | %v | %v | %v | %v |\n", what, r.PerSecond(), r.Failures, r.Percentile(.5).Round(time.Microsecond), r.Percentile(.99).Round(time.Microsecond), waits[len(waits)/2], waits[len(waits)-1])
 	return nil
 }
 
