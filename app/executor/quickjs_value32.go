@@ -29,7 +29,3 @@ func tagOf(v lib.TJSValue) int32 {
 func pointerOf(v lib.TJSValue) uintptr { return uintptr(uint32(v)) }
 func int32Of(v lib.TJSValue) int32     { return int32(v) }
 func float64Of(v lib.TJSValue) float64 { return math.Float64frombits(v + floatAddend<<32) }
-func objectAt(p uintptr) lib.TJSValue {
-	tag := int32(lib.EJS_TAG_OBJECT)
-	return lib.TJSValue(uint32(tag))<<32 | lib.TJSValue(p)
-}

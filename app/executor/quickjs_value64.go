@@ -17,8 +17,3 @@ func tagOf(v lib.TJSValue) int32       { return int32(v.Ftag) }
 func pointerOf(v lib.TJSValue) uintptr { return *(*uintptr)(unsafe.Pointer(&v)) }
 func int32Of(v lib.TJSValue) int32     { return int32(*(*uint64)(unsafe.Pointer(&v))) }
 func float64Of(v lib.TJSValue) float64 { return *(*float64)(unsafe.Pointer(&v)) }
-func objectAt(p uintptr) (v lib.TJSValue) {
-	*(*uintptr)(unsafe.Pointer(&v)) = p
-	v.Ftag = lib.EJS_TAG_OBJECT
-	return v
-}
