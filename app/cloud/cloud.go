@@ -245,8 +245,7 @@ type Execution struct {
 	ResponseSummary string          `json:"response_summary"`
 }
 
-// Trigger fires a script for events that match its filter. Which filter columns are used
-// depends on Kind.
+// Trigger fires a script for events that match its filter.
 type Trigger struct {
 	ID                    TriggerID `json:"id"`
 	AppID                 AppID     `json:"app_id"`
@@ -261,14 +260,15 @@ type Trigger struct {
 	CreatedAt             Time      `json:"created_at"`
 	UpdatedAt             Time      `json:"updated_at"`
 
+	// The filter: the one of Kind is set.
 	KV         *KVFilter         `json:"-"`
 	DeadLetter *DeadLetterFilter `json:"-"`
 }
 
 // KVFilter selects kv events.
 type KVFilter struct {
-	CollectionGlob string   `json:"collection_glob"` // "*", "prefix*" or exact
-	Ops            []string `json:"ops"`             // insert, update, delete; empty is any
+	CollectionGlob string   `json:"collection_glob" required:"true"` // "*", "prefix*" or exact
+	Ops            []string `json:"ops"`                             // insert, update, delete; empty is any
 }
 
 // DeadLetterFilter selects dead letters; a zero field selects all.

@@ -5,15 +5,16 @@ import (
 	"picloud/db"
 )
 
-// kind is a way to fire a script. A new one is one file like kind_kv.go, one line in kinds,
+// kind is a way to fire a script. A new one is one file like kind_kv.go with its part of
+// FilterPatch, one line in kinds, its filter in cloud.Trigger, its input in web/triggers.go,
 // its detail table, and an Emit where the thing happens.
 type kind struct {
 	name string // and the source of its events
 
 	// check completes the filter of a trigger and tells what is wrong with it (Invalid).
 	check func(t *cloud.Trigger) error
-	// patch changes the filter; it reports false when p has fields of another kind.
-	patch func(t *cloud.Trigger, p *TriggerPatch) bool
+	// patch takes the kind's part of p and changes the filter by it.
+	patch func(t *cloud.Trigger, p *FilterPatch)
 	// store writes the filter to the detail table, over the old one; load reads it.
 	store func(tx *db.Tx, t *cloud.Trigger) error
 	load  func(rx *db.Rx, t *cloud.Trigger) error

@@ -32,24 +32,23 @@ func checkDeadLetter(t *cloud.Trigger) error {
 	if t.DeadLetter.SourceFilter == cloud.SourceDeadLetter {
 		return cloud.Errorf(cloud.Invalid, "source_filter can't be dead_letter: handlers of dead letters never become dead letters themselves")
 	}
-	t.KV = nil
 	t.RetryMaxAttempts = 1
 	return nil
 }
 
-func patchDeadLetter(t *cloud.Trigger, p *TriggerPatch) bool {
-	f := *t.DeadLetter
-	if p.SourceFilter != nil {
-		f.SourceFilter = *p.SourceFilter
-	}
-	if p.TriggerIDFilter != nil {
-		f.TriggerIDFilter = *p.TriggerIDFilter
-	}
-	if p.ScriptIDFilter != nil {
-		f.ScriptIDFilter = *p.ScriptIDFilter
-	}
+// DeadLetterPatch changes a cloud.DeadLetterFilter.
+type DeadLetterPatch struct {
+	SourceFilter    *string          `json:"source_filter"`
+	TriggerIDFilter *cloud.TriggerID `json:"trigger_id_filter"`
+	ScriptIDFilter  *cloud.ScriptID  `json:"script_id_filter"`
+}
+
+func patchDeadLetter(t *cloud.Trigger, p *FilterPatch) {
+	f, own := *t.DeadLetter, take(&p.DeadLetterPatch)
+	set(&f.SourceFilter, own.SourceFilter)
+	set(&f.TriggerIDFilter, own.TriggerIDFilter)
+	set(&f.ScriptIDFilter, own.ScriptIDFilter)
 	t.DeadLetter = &f
-	return p.CollectionGlob == nil && p.Ops == nil
 }
 
 func storeDeadLetter(tx *db.Tx, t *cloud.Trigger) error {

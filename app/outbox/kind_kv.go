@@ -50,7 +50,6 @@ func checkKV(t *cloud.Trigger) error {
 		}
 	}
 	t.KV = &cloud.KVFilter{CollectionGlob: f.CollectionGlob, Ops: ops}
-	t.DeadLetter = nil
 	return nil
 }
 
@@ -63,16 +62,17 @@ func matchGlob(glob, name string) bool {
 	return glob == name
 }
 
-func patchKV(t *cloud.Trigger, p *TriggerPatch) bool {
-	f := *t.KV
-	if p.CollectionGlob != nil {
-		f.CollectionGlob = *p.CollectionGlob
-	}
-	if p.Ops != nil {
-		f.Ops = *p.Ops
-	}
+// KVPatch changes a KVFilter.
+type KVPatch struct {
+	CollectionGlob *string   `json:"collection_glob"`
+	Ops            *[]string `json:"ops"`
+}
+
+func patchKV(t *cloud.Trigger, p *FilterPatch) {
+	f, own := *t.KV, take(&p.KVPatch)
+	set(&f.CollectionGlob, own.CollectionGlob)
+	set(&f.Ops, own.Ops)
 	t.KV = &f
-	return p.SourceFilter == nil && p.TriggerIDFilter == nil && p.ScriptIDFilter == nil
 }
 
 func storeKV(tx *db.Tx, t *cloud.Trigger) error {

@@ -12,17 +12,20 @@ import (
 
 // TriggerPatch changes a trigger; nil fields stay.
 type TriggerPatch struct {
-	Enabled          *bool            `json:"enabled"`
-	ScriptID         *cloud.ScriptID  `json:"script_id"`
-	DispatchMode     *string          `json:"dispatch_mode"`
-	RetryMaxAttempts *int             `json:"retry_max_attempts"`
-	RetryBackoff     *string          `json:"retry_backoff"`
-	RetryBaseMS      *int             `json:"retry_base_ms"`
-	CollectionGlob   *string          `json:"collection_glob"`   // kv
-	Ops              *[]string        `json:"ops"`               // kv
-	SourceFilter     *string          `json:"source_filter"`     // dead_letter
-	TriggerIDFilter  *cloud.TriggerID `json:"trigger_id_filter"` // dead_letter
-	ScriptIDFilter   *cloud.ScriptID  `json:"script_id_filter"`  // dead_letter
+	Enabled          *bool           `json:"enabled"`
+	ScriptID         *cloud.ScriptID `json:"script_id"`
+	DispatchMode     *string         `json:"dispatch_mode"`
+	RetryMaxAttempts *int            `json:"retry_max_attempts"`
+	RetryBackoff     *string         `json:"retry_backoff"`
+	RetryBaseMS      *int            `json:"retry_base_ms"`
+	FilterPatch
+}
+
+// FilterPatch changes a trigger's filter. A kind takes its own part of it and leaves it
+// empty; a part that is left is of another kind than the trigger.
+type FilterPatch struct {
+	KVPatch
+	DeadLetterPatch
 }
 
 // CreateTrigger stores t and fills its id, times, and what was left out of its retry policy.
@@ -169,7 +172,14 @@ func (p *TriggerPatch) apply(t *cloud.Trigger) bool {
 	set(&t.RetryMaxAttempts, p.RetryMaxAttempts)
 	set(&t.RetryBackoff, p.RetryBackoff)
 	set(&t.RetryBaseMS, p.RetryBaseMS)
-	return kindOf(t.Kind).patch(t, p)
+	kindOf(t.Kind).patch(t, &p.FilterPatch)
+	return p.FilterPatch == (FilterPatch{})
+}
+
+// take empties a kind's part of a patch and returns what it held.
+func take[T any](part *T) (was T) {
+	was, *part = *part, was
+	return was
 }
 
 func set[T any](to, from *T) {

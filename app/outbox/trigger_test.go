@@ -71,10 +71,10 @@ func TestTriggerLifecycle(t *testing.T) {
 	wantError(t, err, cloud.NotFound, "no such trigger")
 
 	off, glob, source := false, "b", "kv"
-	if got, err = b.UpdateTrigger(t.Context(), b.app, tr.ID, TriggerPatch{Enabled: &off, CollectionGlob: &glob}); err != nil || got.Enabled || got.KV.CollectionGlob != "b" || len(got.KV.Ops) != 1 {
+	if got, err = b.UpdateTrigger(t.Context(), b.app, tr.ID, TriggerPatch{Enabled: &off, FilterPatch: FilterPatch{KVPatch: KVPatch{CollectionGlob: &glob}}}); err != nil || got.Enabled || got.KV.CollectionGlob != "b" || len(got.KV.Ops) != 1 {
 		t.Errorf("patched: got %+v, %v", got, err)
 	}
-	_, err = b.UpdateTrigger(t.Context(), b.app, tr.ID, TriggerPatch{SourceFilter: &source})
+	_, err = b.UpdateTrigger(t.Context(), b.app, tr.ID, TriggerPatch{FilterPatch: FilterPatch{DeadLetterPatch: DeadLetterPatch{SourceFilter: &source}}})
 	wantError(t, err, cloud.Invalid, "doesn't have")
 
 	d := b.trigger(&cloud.Trigger{ScriptID: s, Kind: cloud.SourceDeadLetter, RetryMaxAttempts: 9, DeadLetter: &cloud.DeadLetterFilter{SourceFilter: "kv", TriggerIDFilter: tr.ID}})

@@ -12,23 +12,24 @@ import (
 // more under details, where clients of the first PiCloud look for it.
 type triggerView struct {
 	cloud.Trigger
-	*cloud.KVFilter
-	*cloud.DeadLetterFilter
+	filters
 	Details triggerDetails `json:"details"`
 }
 
 type triggerDetails struct {
 	Kind string `json:"kind"`
+	filters
+}
+
+// filters are those of every kind; the one that a trigger has is set.
+type filters struct {
 	*cloud.KVFilter
 	*cloud.DeadLetterFilter
 }
 
 func viewTrigger(t *cloud.Trigger) *triggerView {
-	kv := t.KV
-	if kv != nil && kv.Ops == nil {
-		kv = &cloud.KVFilter{CollectionGlob: kv.CollectionGlob, Ops: []string{}}
-	}
-	return &triggerView{Trigger: *t, KVFilter: kv, DeadLetterFilter: t.DeadLetter, Details: triggerDetails{t.Kind, kv, t.DeadLetter}}
+	f := filters{t.KV, t.DeadLetter}
+	return &triggerView{Trigger: *t, filters: f, Details: triggerDetails{t.Kind, f}}
 }
 
 type triggerList struct {
@@ -49,10 +50,9 @@ func (s *Server) triggers(ctx context.Context, q *request, in pageQuery) (trigge
 	return triggerList{views, cursor(next)}, err
 }
 
-type kvTriggerInput struct {
+// triggerInput is what the inputs of all kinds share; each adds its filter.
+type triggerInput struct {
 	ScriptID         cloud.ScriptID `json:"script_id" required:"true"`
-	CollectionGlob   string         `json:"collection_glob" required:"true"`
-	Ops              []string       `json:"ops"`
 	DispatchMode     string         `json:"dispatch_mode"`
 	Enabled          *bool          `json:"enabled"`
 	RetryMaxAttempts *int           `json:"retry_max_attempts"`
@@ -60,13 +60,13 @@ type kvTriggerInput struct {
 	RetryBaseMS      *int           `json:"retry_base_ms"`
 }
 
-func (s *Server) createKVTrigger(ctx context.Context, q *request, in kvTriggerInput) (*triggerView, error) {
+// trigger is a trigger of that kind without its filter. Zero means the instance's default to
+// the outbox, so a zero that was asked for is judged here.
+func (in *triggerInput) trigger(kind string) (*cloud.Trigger, error) {
 	t := &cloud.Trigger{
-		ScriptID: in.ScriptID, Kind: cloud.SourceKV, Enabled: in.Enabled == nil || *in.Enabled,
+		ScriptID: in.ScriptID, Kind: kind, Enabled: in.Enabled == nil || *in.Enabled,
 		DispatchMode: cmp.Or(in.DispatchMode, cloud.DispatchAsync), RetryBackoff: in.RetryBackoff,
-		KV: &cloud.KVFilter{CollectionGlob: in.CollectionGlob, Ops: nonNil(in.Ops)},
 	}
-	// Zero means the instance's default to the outbox, so a zero that was asked for is judged here.
 	if in.RetryMaxAttempts != nil {
 		if t.RetryMaxAttempts = *in.RetryMaxAttempts; t.RetryMaxAttempts < 1 {
 			return nil, cloud.Errorf(cloud.Invalid, "retry_max_attempts: want 1 or more")
@@ -77,22 +77,37 @@ func (s *Server) createKVTrigger(ctx context.Context, q *request, in kvTriggerIn
 			return nil, cloud.Errorf(cloud.Invalid, "retry_base_ms: want 1 or more")
 		}
 	}
+	return t, nil
+}
+
+type kvTriggerInput struct {
+	triggerInput
+	cloud.KVFilter
+}
+
+func (s *Server) createKVTrigger(ctx context.Context, q *request, in kvTriggerInput) (*triggerView, error) {
+	t, err := in.trigger(cloud.SourceKV)
+	if err != nil {
+		return nil, err
+	}
+	t.KV = &in.KVFilter
 	return s.createTrigger(ctx, q, t)
 }
 
+// deadLetterTriggerInput has no retry policy: handlers of dead letters run once.
 type deadLetterTriggerInput struct {
-	ScriptID        cloud.ScriptID  `json:"script_id" required:"true"`
-	SourceFilter    string          `json:"source_filter"`
-	TriggerIDFilter cloud.TriggerID `json:"trigger_id_filter"`
-	ScriptIDFilter  cloud.ScriptID  `json:"script_id_filter"`
-	Enabled         *bool           `json:"enabled"`
+	ScriptID cloud.ScriptID `json:"script_id" required:"true"`
+	Enabled  *bool          `json:"enabled"`
+	cloud.DeadLetterFilter
 }
 
 func (s *Server) createDeadLetterTrigger(ctx context.Context, q *request, in deadLetterTriggerInput) (*triggerView, error) {
-	return s.createTrigger(ctx, q, &cloud.Trigger{
-		ScriptID: in.ScriptID, Kind: cloud.SourceDeadLetter, Enabled: in.Enabled == nil || *in.Enabled, DispatchMode: cloud.DispatchAsync,
-		DeadLetter: &cloud.DeadLetterFilter{SourceFilter: in.SourceFilter, TriggerIDFilter: in.TriggerIDFilter, ScriptIDFilter: in.ScriptIDFilter},
-	})
+	t, err := (&triggerInput{ScriptID: in.ScriptID, Enabled: in.Enabled}).trigger(cloud.SourceDeadLetter)
+	if err != nil {
+		return nil, err
+	}
+	t.DeadLetter = &in.DeadLetterFilter
+	return s.createTrigger(ctx, q, t)
 }
 
 func (s *Server) createTrigger(ctx context.Context, q *request, t *cloud.Trigger) (*triggerView, error) {
