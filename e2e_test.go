@@ -39,11 +39,15 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			repo, err := os.Getwd()
+			if err != nil {
+				return err
+			}
 			in := &instance{dir: filepath.Join(env.WorkDir, "data"), addr: "127.0.0.1:" + port}
 			env.Values[instanceKey{}] = in
 			env.Defer(in.kill)
 			env.Vars = append(env.Vars, "ADDR="+in.addr, "URL=http://"+in.addr, "DATA="+in.dir,
-				"OWNER="+ownerName, "PASSWORD="+ownerPassword, "HOME="+env.WorkDir)
+				"OWNER="+ownerName, "PASSWORD="+ownerPassword, "HOME="+env.WorkDir, "REPO="+repo)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"runtime/debug"
@@ -70,12 +71,18 @@ func (a *App) announce(ctx context.Context, addr net.Addr) {
 // Types is picloud.d.ts, the types of what scripts can use.
 func Types() string { return sdk.Types }
 
-// Product is the version of this source.
-const Product = "0.1.0"
+// Product is the version of this source. A release stamps both with -ldflags -X.
+var (
+	Product = "0.1.0"
+	commit  string // "": as Go noted it while building
+)
 
 // BuildVersion describes the binary.
 func BuildVersion() web.Version {
-	v := web.Version{Product: Product, API: 1, SDK: sdk.Version, Schema: schema.Version(schema.State), Commit: "unknown"}
+	v := web.Version{Product: Product, API: 1, SDK: sdk.Version, Schema: schema.Version(schema.State), Commit: cmp.Or(commit, "unknown")}
+	if commit != "" {
+		return v
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {

@@ -34,7 +34,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 	debug.FreeOSMemory()
 	// The log outlives the others: what they record while they stop is flushed too.
 	log := start(context.WithoutCancel(ctx), a.executions.Serve)
-	loops := start(context.WithoutCancel(ctx), a.outbox.Serve, a.data.Serve)
+	watch := newSupervisor(a.ready, a.log)
+	loops := start(context.WithoutCancel(ctx), a.outbox.Serve, a.data.Serve, watch.Serve)
 	doors := start(context.WithoutCancel(ctx), func(context.Context) error { return a.serveHTTP(server, ln) })
 
 	select {
@@ -44,6 +45,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	case <-loops.failed:
 	case <-doors.failed:
 	}
+	watch.stopping()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := server.Shutdown(end); err != nil {
