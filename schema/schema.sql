@@ -76,7 +76,7 @@ CREATE TABLE dead_letters (
     resolution        TEXT CHECK (resolution IN ('replayed', 'ignored', 'handled_by_script', 'handler_failed')),
     reason            TEXT,
     payload           TEXT NOT NULL
-) STRICT;
+, lane TEXT NOT NULL DEFAULT '', ordering_key TEXT) STRICT;
 
 CREATE TABLE domains (
     id         BLOB NOT NULL PRIMARY KEY,
@@ -90,6 +90,14 @@ CREATE TABLE former_slugs (
     slug   TEXT NOT NULL PRIMARY KEY,
     app_id BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
     since  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE held_lanes (
+    app_id     BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    lane       TEXT NOT NULL,
+    paused     INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (app_id, lane)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE kv_entries (
@@ -121,13 +129,16 @@ CREATE TABLE outbox (
     n                   INTEGER PRIMARY KEY, -- order of arrival; cheaper to index than the id
     id                  BLOB NOT NULL UNIQUE,
     app_id              BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    lane                TEXT NOT NULL DEFAULT '', -- '' for ordinary rows, else queue:NAME or http:HOST
+    ordering_key        TEXT, -- rows of one app, lane and key run in the order of n, one at a time
+    blocked             INTEGER NOT NULL DEFAULT 0, -- 1: an earlier row with its key is there
     source              TEXT NOT NULL,
     op                  TEXT NOT NULL,
     trigger_id          BLOB, -- of triggers, or of routes when source is http; no foreign key: rows outlive it
     script_id           BLOB, -- no foreign key: a row whose script is gone fails with that reason
     reply_to            BLOB, -- inbox of a waiting caller: one attempt, never a dead letter
     dead_letter_id      BLOB, -- the letter that this row's handler looks at
-    origin_principal    BLOB, -- who caused the event; not who the script runs as
+    origin_principal    BLOB, -- who caused the event; a row without a trigger runs as them
     trigger_depth       INTEGER NOT NULL,
     root_execution_id   BLOB NOT NULL,
     parent_execution_id BLOB,
@@ -240,7 +251,8 @@ CREATE INDEX former_slugs_app ON former_slugs(app_id);
 CREATE INDEX kv_entries_expiry ON kv_entries(expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX members_user ON members(user_id);
 CREATE INDEX outbox_app ON outbox(app_id, n);
-CREATE INDEX outbox_due ON outbox(app_id, next_attempt_at, n, attempt_count) WHERE claimed_at IS NULL;
+CREATE INDEX outbox_due ON outbox(app_id, lane, next_attempt_at, n, attempt_count) WHERE claimed_at IS NULL AND blocked = 0;
+CREATE INDEX outbox_key ON outbox(app_id, lane, ordering_key, n, blocked) WHERE ordering_key IS NOT NULL;
 CREATE INDEX routes_app ON routes(app_id);
 CREATE INDEX routes_script ON routes(script_id);
 CREATE INDEX sessions_expiry ON sessions(expires_at);

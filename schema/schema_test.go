@@ -103,8 +103,9 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 	d := dbtest.Open(t)
 	sorts := regexp.MustCompile(`SCAN \w+$|USE TEMP B-TREE`)
 	for name, query := range map[string]string{
-		"claim":         "SELECT n FROM outbox WHERE claimed_at IS NULL AND app_id = x'' AND next_attempt_at <= 1 ORDER BY next_attempt_at, n LIMIT 8",
-		"earliest due":  "SELECT next_attempt_at FROM outbox WHERE claimed_at IS NULL AND app_id = x'' ORDER BY next_attempt_at, n LIMIT 1",
+		"claim":         "SELECT n FROM outbox WHERE claimed_at IS NULL AND blocked = 0 AND app_id = x'' AND lane = '' AND next_attempt_at <= 1 ORDER BY next_attempt_at, n LIMIT 8",
+		"earliest due":  "SELECT next_attempt_at FROM outbox WHERE claimed_at IS NULL AND blocked = 0 AND app_id = x'' AND lane = '' ORDER BY next_attempt_at, n LIMIT 1",
+		"next of a key": "SELECT n FROM outbox WHERE app_id = x'' AND lane = '' AND ordering_key = '' ORDER BY n LIMIT 1",
 		"match":         "SELECT id FROM triggers WHERE app_id = x'' AND kind = 'kv' AND enabled = 1",
 		"kv get":        "SELECT value FROM kv_entries WHERE app_id = x'' AND collection = '' AND key = ''",
 		"kv list":       "SELECT key FROM kv_entries WHERE app_id = x'' AND collection = '' AND key > '' ORDER BY key LIMIT 100",

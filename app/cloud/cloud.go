@@ -290,6 +290,8 @@ type Attempt struct {
 type Row struct {
 	ID              RowID       `json:"id"`
 	AppID           AppID       `json:"app_id"`
+	Lane            string      `json:"lane,omitzero"` // queue:NAME or http:HOST; "" for ordinary rows
+	Key             string      `json:"key,omitzero"`  // rows of one lane and key run in order
 	Source          string      `json:"source"`
 	Op              string      `json:"op"`
 	TriggerID       TriggerID   `json:"trigger_id"`

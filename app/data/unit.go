@@ -149,6 +149,21 @@ func (u *Unit) Defer(f func(context.Context, *db.Tx) error) {
 	u.effects = append(u.effects, effect{call: f})
 }
 
+// DeferBytes is Defer for an effect that writes n bytes. What is over the budget is refused at
+// once and not kept.
+func (u *Unit) DeferBytes(n int, f func(context.Context, *db.Tx) error) error {
+	used := budget{u.used.writes + 1, u.used.bytes + int64(n)}
+	if err := used.within(u.most); err != nil {
+		return err
+	}
+	u.used = used
+	u.effects = append(u.effects, effect{call: f})
+	return nil
+}
+
+// Origin is what the events of this execution come from.
+func (u *Unit) Origin() cloud.Origin { return u.from }
+
 // Commit commits what was written so far and begins a new snapshot: ctx.commit(). After an
 // error the execution must end: a Contended one runs again from the start, unless something
 // was committed before.

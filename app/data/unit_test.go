@@ -235,6 +235,21 @@ func TestBudgetIsRaisedAtTheCall(t *testing.T) {
 	u.Defer(func(context.Context, *db.Tx) error { return nil })
 	u.Defer(func(context.Context, *db.Tx) error { return nil })
 	wantKind(t, "too many deferred", r.commit(u), cloud.BudgetExceeded)
+
+	u = r.unit(r.app, cloud.Limits{Writes: 2, WriteBytes: 20})
+	ran := 0
+	deferred := func(n int) error {
+		return u.DeferBytes(n, func(context.Context, *db.Tx) error { ran++; return nil })
+	}
+	wantKind(t, "deferred bytes", deferred(21), cloud.BudgetExceeded)
+	if err := errors.Join(deferred(10), deferred(10)); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "third deferred", deferred(0), cloud.BudgetExceeded)
+	r.mustCommit(u)
+	if ran != 2 {
+		t.Errorf("deferred effects that ran: got %d, want 2", ran)
+	}
 }
 
 func TestDefaultBudget(t *testing.T) {

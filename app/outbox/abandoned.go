@@ -33,7 +33,7 @@ func (x *abandoned) insert(tx *db.Tx, m *metrics) error {
 
 // abandonRow turns a caller's row that a dead process left into an abandoned execution.
 func (o *Outbox) abandonRow(tx *db.Tx, r *row, res *cloud.Result) error {
-	if err := r.remove(tx); err != nil {
+	if err := o.remove(tx, r); err != nil {
 		return err
 	}
 	x := abandoned{r.app, cloud.ExecutionID(r.id), r.script, r.replyTo, res.StatusCode, summary(res)}

@@ -18,7 +18,7 @@ type attempt struct {
 	own func(context.Context, *db.Tx) error // the Runner's hold; nil when there is no row
 
 	permit bool // held
-	async  bool // the permit is one of TryEnter, on the lane of the row's app
+	async  bool // the permit is one of TryEnter, for the row's lane
 
 	hopeless bool // it failed in a way that no retry can mend
 }
@@ -116,6 +116,13 @@ func (a *attempt) once(ctx context.Context) (res *cloud.Result, err error) {
 			err = fmt.Errorf("panic in execution %s: %v\n%s", a.inv.ID, p, debug.Stack())
 		}
 	}()
+	if a.row != nil && sends(a.row.lane) {
+		if res, err = a.o.send(ctx, a.inv); err != nil {
+			a.hopeless = noUse(err)
+			return res, err
+		}
+		return res, a.commit(nil)
+	}
 	res, effects := a.o.runner.Run(ctx, a.inv, a.own)
 	if effects != nil {
 		defer effects.Close()
@@ -165,8 +172,12 @@ func (a *attempt) leave() {
 	a.permit = false
 	if a.async {
 		a.async = false // a re-run's permit is a caller's
-		a.o.lanes.left(a.inv.App)
-		a.o.o.Gate.Leave(true)
+		a.o.lanes.left(a.row.laneID())
+		if sends(a.row.lane) {
+			a.o.sending.Leave(true)
+		} else {
+			a.o.o.Gate.Leave(true)
+		}
 		return
 	}
 	a.o.o.Gate.Leave(false)

@@ -72,9 +72,37 @@ func BenchmarkClaim(b *testing.B) {
 		b.Run(fmt.Sprint(backlog), func(b *testing.B) {
 			x := open(b, nil)
 			x.fill(x.app, cloud.NewID[cloud.ScriptID](), backlog)
-			apps := []share{{x.app, maxClaim}}
+			apps := ordinary(x.app, maxClaim)
 			for b.Loop() {
 				rows, err := x.claim(context.Background(), apps, 1)
+				if err != nil || len(rows) != 1 {
+					b.Fatal(len(rows), err)
+				}
+				b.StopTimer()
+				x.update(func(tx *db.Tx) error {
+					_, err := tx.Exec(`UPDATE outbox SET claimed_at = NULL WHERE n = ?`, rows[0].n)
+					return err
+				})
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// BenchmarkClaimBeside claims one row beside a million that must wait: behind one of their
+// key, and in a queue that nobody consumes.
+func BenchmarkClaimBeside(b *testing.B) {
+	for _, blocked := range []int{0, 1} {
+		b.Run([]string{"queue", "key"}[blocked], func(b *testing.B) {
+			x := open(b, nil)
+			x.fill(x.app, cloud.NewID[cloud.ScriptID](), 1_000_000)
+			x.update(func(tx *db.Tx) error {
+				_, err := tx.Exec(`UPDATE outbox SET lane = iif(?, '', 'queue:q'), ordering_key = 'k', blocked = ? WHERE n > 1`, blocked, blocked)
+				return err
+			})
+			apps := ordinary(x.app, maxClaim)
+			for b.Loop() {
+				rows, err := x.claim(context.Background(), apps, 2)
 				if err != nil || len(rows) != 1 {
 					b.Fatal(len(rows), err)
 				}

@@ -15,19 +15,22 @@ import (
 // maxClaim is the most rows that one claim takes.
 const maxClaim = 64
 
-// claimRows takes an app's due rows in the order in which they are due. It runs along
-// outbox_due, so its cost doesn't depend on the backlog. The limit is an expression because
-// SQLite plans a statement anew for each value of a plain LIMIT parameter.
+// claimRows takes a lane's due rows in the order in which they are due. It runs along
+// outbox_due, so its cost depends neither on the backlog nor on what other lanes hold. The
+// limit is an expression because SQLite plans a statement anew for each value of a plain
+// LIMIT parameter.
 const claimRows = `
 UPDATE outbox SET claimed_at = ?, claimed_by = ?, claim_token = ?, lease_until = ?, attempt_count = attempt_count + 1
-WHERE n IN (SELECT n FROM outbox WHERE claimed_at IS NULL AND app_id = ? AND next_attempt_at <= ? ORDER BY next_attempt_at, n LIMIT ? + 0)
-RETURNING n, id, app_id, source, op, trigger_id, script_id, reply_to, dead_letter_id, origin_principal, trigger_depth,
-	root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, attempt_count, attempts,
-	next_attempt_at, claim_token, claimed_at, payload,
+WHERE n IN (SELECT n FROM outbox WHERE claimed_at IS NULL AND blocked = 0 AND app_id = ? AND lane = ? AND next_attempt_at <= ? ORDER BY next_attempt_at, n LIMIT ? + 0)
+RETURNING ` + claimedColumns + `,
 	(SELECT registered_by_principal FROM triggers WHERE triggers.id = outbox.trigger_id)`
 
-const earliestOfApp = `
-SELECT next_attempt_at FROM outbox WHERE claimed_at IS NULL AND app_id = ? ORDER BY next_attempt_at, n LIMIT 1`
+const claimedColumns = `n, id, app_id, lane, coalesce(ordering_key, ''), source, op, trigger_id, script_id, reply_to, dead_letter_id, origin_principal, trigger_depth,
+	root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, attempt_count, attempts,
+	next_attempt_at, claim_token, claimed_at, payload`
+
+const earliestOfLane = `
+SELECT next_attempt_at FROM outbox WHERE claimed_at IS NULL AND blocked = 0 AND app_id = ? AND lane = ? ORDER BY next_attempt_at, n LIMIT 1`
 
 // claim takes up to most due rows, shared fairly among the apps. It is the one place where
 // rows are claimed: on another engine it would say FOR UPDATE SKIP LOCKED.
@@ -39,11 +42,8 @@ func (o *Outbox) claim(ctx context.Context, apps []share, most int) ([]*row, err
 		claimed = claimed[:0]
 		token := cloud.NewID[claimToken]()
 		for i, app := range apps {
-			fair := (most - len(claimed) + len(apps) - i - 1) / (len(apps) - i)
-			if fair = min(fair, app.room); fair == 0 {
-				break
-			}
-			rows, err := o.claimOf(ctx, tx, app.app, token, fair)
+			fair := min(part(most-len(claimed), len(apps)-i), app.room)
+			rows, err := o.claimOf(ctx, tx, app, token, fair)
 			if err != nil {
 				return err
 			}
@@ -58,11 +58,30 @@ func (o *Outbox) claim(ctx context.Context, apps []share, most int) ([]*row, err
 	return claimed, nil
 }
 
-// claimOf claims rows of one app and finds out when its next is due.
-func (o *Outbox) claimOf(ctx context.Context, tx *db.Tx, app cloud.AppID, token claimToken, most int) ([]*row, error) {
+// part is a fair part of n for the first of so many.
+func part(n, among int) int { return (n + among - 1) / among }
+
+// claimOf claims rows of one app, shared among its lanes.
+func (o *Outbox) claimOf(ctx context.Context, tx *db.Tx, app share, token claimToken, most int) (claimed []*row, err error) {
+	for i, lane := range app.lanes {
+		fair := min(part(most-len(claimed), len(app.lanes)-i), lane.room)
+		if fair == 0 {
+			break
+		}
+		rows, err := o.claimLane(ctx, tx, laneID{app.app, lane.name}, token, fair)
+		if err != nil {
+			return nil, err
+		}
+		claimed = append(claimed, rows...)
+	}
+	return claimed, nil
+}
+
+// claimLane claims rows of one lane and finds out when its next is due.
+func (o *Outbox) claimLane(ctx context.Context, tx *db.Tx, id laneID, token claimToken, most int) ([]*row, error) {
 	now := cloud.TimeOf(tx.Now)
 	lease := now.Add(defaultTimeout + o.o.LeaseGrace)
-	found, err := tx.Query(claimRows, int64(now), o.id, token, int64(lease), app, int64(now), most)
+	found, err := tx.Query(claimRows, int64(now), o.id, token, int64(lease), id.app, id.name, int64(now), most)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +90,7 @@ func (o *Outbox) claimOf(ctx context.Context, tx *db.Tx, app cloud.AppID, token 
 		return nil, err
 	}
 	for _, r := range rows {
-		r.lease = now.Add(o.timeout(ctx, r.script) + o.o.LeaseGrace)
+		r.lease = now.Add(o.rowTimeout(ctx, r) + o.o.LeaseGrace)
 		if r.lease == lease {
 			continue
 		}
@@ -79,12 +98,20 @@ func (o *Outbox) claimOf(ctx context.Context, tx *db.Tx, app cloud.AppID, token 
 			return nil, err
 		}
 	}
-	var next int64
-	if err := tx.QueryRow(earliestOfApp, app).Scan(&next); err != nil && err != sql.ErrNoRows {
+	next, err := nextOf(tx.Rx, id)
+	if err != nil {
 		return nil, err
 	}
-	tx.AfterCommit(func() { o.lanes.took(app, len(rows), cloud.Time(next)) })
+	tx.AfterCommit(func() { o.lanes.took(id, len(rows), next) })
 	return rows, nil
+}
+
+// nextOf is when a lane's first waiting row is due; 0: none waits.
+func nextOf(rx *db.Rx, id laneID) (next cloud.Time, err error) {
+	if err = rx.QueryRow(earliestOfLane, id.app, id.name).Scan((*int64)(&next)); err != nil && err != sql.ErrNoRows {
+		return 0, fmt.Errorf("look for due rows: %w", err)
+	}
+	return next, nil
 }
 
 // scanClaimed reads and closes rows that have the columns of claimRows' RETURNING.
@@ -94,7 +121,7 @@ func scanClaimed(found *sql.Rows) ([]*row, error) {
 	for found.Next() {
 		r := &row{}
 		var history []byte
-		err := found.Scan(&r.n, &r.id, &r.app, &r.source, &r.op, &r.trigger, &r.script, &r.replyTo, &r.letter, &r.principal, &r.depth,
+		err := found.Scan(&r.n, &r.id, &r.app, &r.lane, &r.key, &r.source, &r.op, &r.trigger, &r.script, &r.replyTo, &r.letter, &r.principal, &r.depth,
 			&r.root, &r.parent, &r.retry.MaxAttempts, &r.retry.Backoff, &r.retry.BaseMS, &r.tried, &history,
 			(*int64)(&r.due), &r.token, (*int64)(&r.claimed), &r.payload, &r.registrant)
 		if err != nil {
@@ -120,23 +147,34 @@ func readHistory(b []byte) ([]cloud.Attempt, error) {
 	return h, nil
 }
 
-// earliest says when each app's first waiting row is due: one step along outbox_due per app,
-// however many rows there are.
-func earliest(rx *db.Rx, found func(cloud.AppID, cloud.Time)) error {
+// nextLane finds the lane that follows one, and when its first waiting row is due.
+const nextLane = `
+SELECT app_id, lane, next_attempt_at FROM outbox WHERE claimed_at IS NULL AND blocked = 0 AND (app_id, lane) > (?, ?)
+ORDER BY app_id, lane, next_attempt_at, n LIMIT 1`
+
+// earliest says when each lane's first waiting row is due: one step along outbox_due per
+// lane, however many rows there are. It passes over the queues, of which there may be many
+// that nobody consumes.
+func earliest(rx *db.Rx, found func(laneID, cloud.Time)) error {
 	var app cloud.AppID
-	var due int64
-	after := app[:] // below every id
+	after, lane := app[:], "" // below every app
 	for {
-		err := rx.QueryRow(`
-			SELECT app_id, next_attempt_at FROM outbox WHERE claimed_at IS NULL AND app_id > ?
-			ORDER BY app_id, next_attempt_at, n LIMIT 1`, after).Scan(&app, &due)
+		var due int64
+		err := rx.QueryRow(nextLane, after, lane).Scan(&app, &lane, &due)
 		if err == sql.ErrNoRows {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("look for due rows: %w", err)
 		}
-		found(app, cloud.Time(due))
 		after = app[:]
+		if consumed(lane) {
+			lane = afterQueues
+			continue
+		}
+		found(laneID{app, lane}, cloud.Time(due))
 	}
 }
+
+// afterQueues is above the name of every queue's lane and below all others that follow.
+var afterQueues = queuePrefix[:len(queuePrefix)-1] + string(queuePrefix[len(queuePrefix)-1]+1)

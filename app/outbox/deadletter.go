@@ -75,10 +75,12 @@ func (o *Outbox) bury(tx *db.Tx, r *row, history []cloud.Attempt) error {
 	first, last := history[0], history[len(history)-1]
 	_, err = tx.Exec(`
 		INSERT INTO dead_letters (id, app_id, original_event_id, source, op, trigger_id, script_id, origin_principal, trigger_depth,
-			root_execution_id, parent_execution_id, attempt_count, attempts, first_attempt_at, last_attempt_at, last_error, created_at, payload)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			root_execution_id, parent_execution_id, attempt_count, attempts, first_attempt_at, last_attempt_at, last_error, created_at, payload,
+			lane, ordering_key)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, r.app, r.id, r.source, r.op, r.trigger, r.script, r.principal, r.depth, r.root, r.parent,
-		len(history), string(attempts), int64(first.At), int64(last.At), last.Error, tx.Now.UnixMilli(), string(r.payload))
+		len(history), string(attempts), int64(first.At), int64(last.At), last.Error, tx.Now.UnixMilli(), string(r.payload),
+		r.lane, sql.NullString{String: r.key, Valid: r.key != ""})
 	if err != nil {
 		return fmt.Errorf("insert dead letter: %w", err)
 	}
@@ -228,7 +230,8 @@ func (o *Outbox) Unresolved(ctx context.Context) (map[cloud.AppID]int, error) {
 }
 
 // Replay puts a letter's event back into the outbox, with its id, root and depth, to be
-// tried from the start; the letter is resolved by it. A letter that is resolved already is a
+// tried from the start, in the lane and behind the rows with the key that it had; the letter
+// is resolved by it. A letter that is resolved already is a
 // Conflict.
 func (o *Outbox) Replay(ctx context.Context, app cloud.AppID, id cloud.DeadLetterID) error {
 	return o.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error { return o.ReplayTx(ctx, tx, app, id) })
@@ -242,9 +245,10 @@ func (o *Outbox) Replay(ctx context.Context, app cloud.AppID, id cloud.DeadLette
 func (o *Outbox) ReplayTx(_ context.Context, tx *db.Tx, app cloud.AppID, id cloud.DeadLetterID) error {
 	r := &row{app: app, retry: o.o.Retry}
 	err := tx.QueryRow(`
-		SELECT original_event_id, source, op, trigger_id, script_id, origin_principal, trigger_depth, root_execution_id, parent_execution_id, payload
+		SELECT original_event_id, source, op, trigger_id, script_id, origin_principal, trigger_depth, root_execution_id, parent_execution_id, payload,
+			lane, coalesce(ordering_key, '')
 		FROM dead_letters WHERE id = ? AND app_id = ?`, id, app).
-		Scan(&r.id, &r.source, &r.op, &r.trigger, &r.script, &r.principal, &r.depth, &r.root, &r.parent, &r.payload)
+		Scan(&r.id, &r.source, &r.op, &r.trigger, &r.script, &r.principal, &r.depth, &r.root, &r.parent, &r.payload, &r.lane, &r.key)
 	if err == sql.ErrNoRows {
 		return errNoLetter
 	}

@@ -20,7 +20,7 @@ func (o *Outbox) Serve(ctx context.Context) error {
 	o.serving.Store(true)
 	defer o.serving.Store(false)
 	o.workers.Go(func() { o.serveSweeps(ctx) })
-	d := dispatcher{o: o, ask: 1}
+	d := dispatcher{o: o}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
@@ -78,11 +78,11 @@ func (o *Outbox) stop() {
 
 // dispatcher is the state of Serve's loop.
 type dispatcher struct {
-	o        *Outbox
-	released bool       // rows of processes that are gone
-	looked   cloud.Time // at the table for waiting rows
-	ask      int        // how many permits to try for
-	failures int        // of step, in a row
+	o         *Outbox
+	released  bool       // rows of processes that are gone
+	looked    cloud.Time // at the table for waiting rows
+	ask, send int        // how many permits to try for: of the gate, of Senders
+	failures  int        // of step, in a row
 }
 
 // pause is how long to sleep after a step. The loop's errors are logged here, once for as
@@ -107,6 +107,9 @@ func (d *dispatcher) pause(ctx context.Context, wait time.Duration, err error) t
 func (d *dispatcher) step(ctx context.Context) (time.Duration, error) {
 	o := d.o
 	if !d.released {
+		if err := o.loadLanes(ctx); err != nil {
+			return 0, err
+		}
 		if err := o.release(ctx); err != nil {
 			return 0, err
 		}
@@ -124,34 +127,51 @@ func (d *dispatcher) step(ctx context.Context) (time.Duration, error) {
 		}
 		d.looked = now
 	}
-	return d.claimDue(ctx)
+	scripts, err := d.claimDue(ctx, false, o.o.Gate, &d.ask)
+	if err != nil {
+		return 0, err
+	}
+	sends, err := d.claimDue(ctx, true, o.sending, &d.send)
+	if err != nil {
+		return 0, err
+	}
+	if scripts == 0 || sends != 0 && sends < scripts {
+		scripts = sends
+	}
+	return o.sleep(o.now(), scripts), nil
 }
 
-// claimDue claims until nothing is due or no permit is free. It doesn't know how many rows
-// are due, so it begins by asking for one permit and asks for more while claims are filled:
-// a permit taken for nothing might be just the one that a waiting caller needs.
-func (d *dispatcher) claimDue(ctx context.Context) (time.Duration, error) {
+// entrance is where claims get their permits: the Gate, or that of Senders.
+type entrance interface {
+	TryEnter(n int) int
+	Leave(async bool)
+}
+
+// claimDue claims until nothing is due or no permit is free, and says when the next row is
+// due. It doesn't know how many rows are due, so it begins by asking for one permit and asks
+// for more while claims are filled: a permit taken for nothing might be just the one that a
+// waiting caller needs.
+func (d *dispatcher) claimDue(ctx context.Context, send bool, by entrance, ask *int) (next cloud.Time, err error) {
 	o := d.o
 	for {
-		now := o.now()
-		apps, next := o.lanes.due(now, o.o.MaxPerApp)
+		apps, next := o.lanes.due(o.now(), o.o.MaxPerApp, send)
 		if len(apps) == 0 {
-			return o.sleep(now, next), nil
+			return next, nil
 		}
-		permits := o.o.Gate.TryEnter(min(d.ask, maxClaim))
+		permits := by.TryEnter(min(max(*ask, 1), maxClaim))
 		if permits == 0 {
-			return o.sleep(now, 0), nil
+			return 0, nil
 		}
 		rows, err := o.claim(ctx, apps, permits)
 		for range permits - len(rows) {
-			o.o.Gate.Leave(true)
+			by.Leave(true)
 		}
 		if err != nil {
 			return 0, err
 		}
 		o.start(rows)
-		if d.ask = max(1, len(rows)); len(rows) == permits {
-			d.ask = min(4*d.ask, maxClaim)
+		if *ask = max(1, len(rows)); len(rows) == permits {
+			*ask = min(4**ask, maxClaim)
 		}
 	}
 }
@@ -180,7 +200,7 @@ func (o *Outbox) start(rows []*row) {
 	}
 	o.mu.Unlock()
 	for _, r := range rows {
-		counted := o.quotas.count(r.app, o.now())
+		counted := !sends(r.lane) && o.quotas.count(r.app, o.now())
 		o.workers.Go(func() {
 			if counted {
 				defer o.ended(r.app)
@@ -192,7 +212,9 @@ func (o *Outbox) start(rows []*row) {
 
 // work runs one claimed row to the end of its attempt.
 func (o *Outbox) work(r *row) {
-	o.metrics.pickup.Observe(max(0, float64(o.now()-r.due)/1000))
+	if r.key == "" { // else it may have waited for its turn
+		o.metrics.pickup.Observe(max(0, float64(o.now()-r.due)/1000))
+	}
 	inv, err := r.invocation()
 	a := &attempt{o: o, inv: inv, row: r, own: r.hold, permit: true, async: true}
 	defer a.leave()
@@ -215,12 +237,16 @@ func (o *Outbox) work(r *row) {
 	}
 }
 
-// principal is who a row runs as: the user who registered its trigger, with the rights they
-// have now; nobody for http. A trigger that is gone, or a user who is, is NotFound: no retry
-// can bring them back. An inactive user may become active again.
+// principal is who a row runs as: the user who registered its trigger, or, when it never had
+// one, who caused it, with the rights they have now; nobody for http. A trigger that is
+// gone, or a user who is, is NotFound: no retry can bring them back. An inactive user may
+// become active again.
 func (o *Outbox) principal(r *row) (*cloud.Principal, error) {
-	if r.source == cloud.SourceHTTP {
+	if r.source == cloud.SourceHTTP || sends(r.lane) {
 		return nil, nil
+	}
+	if r.trigger.IsZero() {
+		return o.originOf(r)
 	}
 	if r.registrant.IsZero() {
 		if _, err := o.o.Scripts.Script(o.life, r.script); cloud.KindOf(err) == cloud.NotFound {
@@ -238,4 +264,19 @@ func (o *Outbox) principal(r *row) (*cloud.Principal, error) {
 		return nil, cloud.Errorf(cloud.Forbidden, "the user who registered the trigger is inactive: activate them, or register it again as somebody else").WithCause(err)
 	}
 	return nil, err
+}
+
+// originOf is who caused a row; nil when that was nobody in particular.
+func (o *Outbox) originOf(r *row) (*cloud.Principal, error) {
+	if r.principal.IsZero() {
+		return nil, nil
+	}
+	p, err := o.o.Principals.Principal(o.life, r.principal)
+	switch cloud.KindOf(err) {
+	case cloud.NotFound:
+		return nil, cloud.Errorf(cloud.NotFound, "the user who caused this is gone").WithCause(err)
+	case cloud.Forbidden:
+		return nil, cloud.Errorf(cloud.Forbidden, "the user who caused this is inactive: activate them").WithCause(err)
+	}
+	return p, err
 }

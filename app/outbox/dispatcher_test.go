@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -37,18 +38,13 @@ func TestClaimPlan(t *testing.T) {
 	b := open(t, nil)
 	b.fill(b.app, cloud.NewID[cloud.ScriptID](), 1000)
 	for _, query := range []string{
-		`SELECT n FROM outbox WHERE claimed_at IS NULL AND app_id = x'00' AND next_attempt_at <= 5 ORDER BY next_attempt_at, n LIMIT 5`,
-		earliestOfApp[1:],
-		`SELECT app_id, next_attempt_at FROM outbox WHERE claimed_at IS NULL AND app_id > x'00' ORDER BY app_id, next_attempt_at, n LIMIT 1`,
+		strings.ReplaceAll(earliestOfLane, "?", "0"),
+		strings.ReplaceAll(nextLane, "?", "0"),
 		strings.ReplaceAll(claimRows, "?", "0"),
 	} {
 		var plan []string
 		b.update(func(tx *db.Tx) error {
-			args := []any{}
-			if strings.Contains(query, "?") {
-				args = append(args, b.app)
-			}
-			rows, err := tx.Query(`EXPLAIN QUERY PLAN `+query, args...)
+			rows, err := tx.Query(`EXPLAIN QUERY PLAN ` + query)
 			if err != nil {
 				return err
 			}
@@ -65,7 +61,32 @@ func TestClaimPlan(t *testing.T) {
 			return rows.Err()
 		})
 		text := strings.Join(plan, "\n")
-		if !strings.Contains(text, "INDEX outbox_due (app_id") || strings.Contains(text, "TEMP B-TREE") || strings.Contains(text, "SCAN outbox") {
+		along := strings.Contains(text, "INDEX outbox_due (app_id=? AND lane=?") || strings.Contains(text, "INDEX outbox_due ((app_id,lane)>(?,?))")
+		if !along || strings.Contains(text, "TEMP B-TREE") || strings.Contains(text, "SCAN outbox") {
+			t.Errorf("plan of %s:\n%s", query, text)
+		}
+	}
+}
+
+// The next row with a key, and whether there is one, is a step along the index of keys.
+func TestKeyPlan(t *testing.T) {
+	t.Parallel()
+	b := open(t, nil)
+	for _, query := range []string{anyOfKey, unblockNext} {
+		var plan []string
+		b.update(func(tx *db.Tx) error {
+			rows, err := tx.Query(`EXPLAIN QUERY PLAN ` + strings.ReplaceAll(query, "?", "'x'"))
+			if err != nil {
+				return err
+			}
+			plan, err = scanAll(rows, func(rows *sql.Rows) (detail string, err error) {
+				var id, parent, unused int
+				return detail, rows.Scan(&id, &parent, &unused, &detail)
+			})
+			return err
+		})
+		text := strings.Join(plan, "\n")
+		if !strings.Contains(text, "INDEX outbox_key (app_id=? AND lane=? AND ordering_key=?)") || strings.Contains(text, "TEMP B-TREE") {
 			t.Errorf("plan of %s:\n%s", query, text)
 		}
 	}
@@ -127,7 +148,7 @@ func TestClaimsAreShared(t *testing.T) {
 		if err := b.d.View(t.Context(), func(_ context.Context, rx *db.Rx) error { return earliest(rx, b.lanes.add) }); err != nil {
 			t.Fatal(err)
 		}
-		shares, _ := b.lanes.due(b.now(), 0)
+		shares, _ := b.lanes.due(b.now(), 0, false)
 		rows, err := b.claim(t.Context(), shares, most)
 		if err != nil {
 			t.Fatal(err)
@@ -190,9 +211,14 @@ func (b *box) crash() *box {
 	return n
 }
 
+// ordinary is a claim's share of one app's ordinary rows.
+func ordinary(app cloud.AppID, most int) []share {
+	return []share{{app, most, []laneShare{{"", most}}}}
+}
+
 func (b *box) claimAll() []*row {
 	b.t.Helper()
-	rows, err := b.claim(context.Background(), []share{{b.app, maxClaim}}, maxClaim)
+	rows, err := b.claim(context.Background(), ordinary(b.app, maxClaim), maxClaim)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -42,10 +42,7 @@ func (o *Outbox) emit(tx *db.Tx, from cloud.Origin, ev *event) error {
 	if err != nil {
 		return err
 	}
-	depth := from.Depth + 1
-	if from.Execution.IsZero() && from.Root.IsZero() {
-		depth = 0 // nothing ran before: the event starts a chain
-	}
+	depth := depthFrom(from)
 	root := from.Root
 	for _, t := range triggers {
 		if !t.kind.match(&t.Trigger, ev) {

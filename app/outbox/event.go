@@ -25,13 +25,13 @@ type listed struct {
 	token  claimToken
 }
 
-const listedColumns = `n, id, app_id, source, op, trigger_id, script_id, trigger_depth, root_execution_id, parent_execution_id, attempt_count, attempts,
+const listedColumns = `n, id, app_id, lane, coalesce(ordering_key, ''), source, op, trigger_id, script_id, trigger_depth, root_execution_id, parent_execution_id, attempt_count, attempts,
 	next_attempt_at, coalesce(claimed_at, 0), coalesce(lease_until, 0), claim_token, created_at`
 
 func scanListed(rows *sql.Rows) (*listed, error) {
 	r := &listed{}
 	var attempts []byte
-	err := rows.Scan(&r.n, &r.ID, &r.AppID, &r.Source, &r.Op, &r.TriggerID, &r.ScriptID, &r.Depth, &r.RootExecutionID, &r.parent, &r.AttemptCount, &attempts,
+	err := rows.Scan(&r.n, &r.ID, &r.AppID, &r.Lane, &r.Key, &r.Source, &r.Op, &r.TriggerID, &r.ScriptID, &r.Depth, &r.RootExecutionID, &r.parent, &r.AttemptCount, &attempts,
 		(*int64)(&r.NextAttemptAt), (*int64)(&r.ClaimedAt), (*int64)(&r.LeaseUntil), &r.token, (*int64)(&r.CreatedAt))
 	if err != nil {
 		return nil, err
@@ -88,12 +88,14 @@ func selectListed(rx *db.Rx, clause string, args ...any) ([]*listed, error) {
 // Cancel removes a row that is not running; a running one is a Conflict.
 func (o *Outbox) Cancel(ctx context.Context, app cloud.AppID, id cloud.RowID) error {
 	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
-		res, err := tx.Exec(`DELETE FROM outbox WHERE id = ? AND app_id = ? AND claimed_at IS NULL`, id, app)
-		if err != nil {
-			return fmt.Errorf("cancel row: %w", err)
+		var lane, key string
+		err := tx.QueryRow(`
+			DELETE FROM outbox WHERE id = ? AND app_id = ? AND claimed_at IS NULL RETURNING lane, coalesce(ordering_key, '')`, id, app).Scan(&lane, &key)
+		if err == nil {
+			return o.unblock(tx, laneID{app, lane}, key)
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 1 {
-			return err
+		if err != sql.ErrNoRows {
+			return fmt.Errorf("cancel row: %w", err)
 		}
 		found, err := selectListed(tx.Rx, `WHERE id = ? AND app_id = ?`, id, app)
 		if err != nil {
@@ -182,7 +184,7 @@ func (o *Outbox) ending(id cloud.RowID) *listed {
 		if r.id == id {
 			x := &listed{parent: r.parent}
 			x.Row = cloud.Row{
-				ID: r.id, AppID: r.app, Source: r.source, Op: r.op, TriggerID: r.trigger, ScriptID: r.script, State: stateRunning,
+				ID: r.id, AppID: r.app, Lane: r.lane, Key: r.key, Source: r.source, Op: r.op, TriggerID: r.trigger, ScriptID: r.script, State: stateRunning,
 				Depth: r.depth, RootExecutionID: r.root, AttemptCount: r.tried, Attempts: r.history, ClaimedAt: r.claimed,
 			}
 			return x
@@ -216,22 +218,23 @@ func (o *Outbox) EventsOf(ctx context.Context, root cloud.ExecutionID) (events [
 // Stats is what GET /system and the metrics show of the outbox.
 type Stats struct {
 	Waiting, Running, Retrying int
-	OldestDueSeconds           float64             // how long the row that is due longest has been so
+	OldestDueSeconds           float64             // how long the row that is due longest has been so, but for rows in lanes of their own
 	Unresolved                 map[cloud.AppID]int // dead letters
 }
 
 // Stats counts rows and open letters, from indexes alone.
 func (o *Outbox) Stats(ctx context.Context) (s Stats, err error) {
 	err = o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
-		var all, unclaimed int
+		var all, unclaimed, blocked int
 		var due int64
 		err := rx.QueryRow(`
-			SELECT (SELECT count(*) FROM outbox), count(*), coalesce(sum(attempt_count > 0), 0), coalesce(min(next_attempt_at), 0)
-			FROM outbox WHERE claimed_at IS NULL`).Scan(&all, &unclaimed, &s.Retrying, &due)
+			SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM outbox WHERE ordering_key IS NOT NULL AND blocked = 1),
+				count(*), coalesce(sum(attempt_count > 0), 0), coalesce(min(CASE lane WHEN '' THEN next_attempt_at END), 0)
+			FROM outbox WHERE claimed_at IS NULL AND blocked = 0`).Scan(&all, &blocked, &unclaimed, &s.Retrying, &due)
 		if err != nil {
 			return fmt.Errorf("count outbox rows: %w", err)
 		}
-		s.Waiting, s.Running, s.OldestDueSeconds = unclaimed-s.Retrying, all-unclaimed, 0
+		s.Waiting, s.Running, s.OldestDueSeconds = unclaimed+blocked-s.Retrying, all-unclaimed-blocked, 0
 		if now := rx.Now.UnixMilli(); due != 0 && due < now {
 			s.OldestDueSeconds = float64(now-due) / 1000
 		}

@@ -98,6 +98,10 @@ type Options struct {
 	// Quota says what an app may take; it must answer from memory. nil: no quotas.
 	Quota func(cloud.AppID) cloud.Quotas
 
+	Senders     map[string]Sender // by the source of the rows that they run
+	MaxSends    int               // attempts of Senders at once; 16
+	SendTimeout time.Duration     // of a Sender's attempt; 30 s
+
 	DeadLetterRetention time.Duration // 30 days
 	AbandonedRetention  time.Duration // 7 days
 	SweepEvery          time.Duration // 1 hour
@@ -116,6 +120,8 @@ func (o Options) withDefaults() Options {
 	o.SyncOutbox = cmp.Or(o.SyncOutbox, SyncMemory)
 	o.DeadLetterRetention = cmp.Or(o.DeadLetterRetention, 30*24*time.Hour)
 	o.AbandonedRetention = cmp.Or(o.AbandonedRetention, 7*24*time.Hour)
+	o.MaxSends = cmp.Or(o.MaxSends, 16)
+	o.SendTimeout = cmp.Or(o.SendTimeout, defaultTimeout)
 	o.SweepEvery = cmp.Or(o.SweepEvery, time.Hour)
 	o.LeaseGrace = cmp.Or(o.LeaseGrace, 30*time.Second)
 	o.StopGrace = cmp.Or(o.StopGrace, 10*time.Second)
@@ -140,6 +146,7 @@ type Outbox struct {
 	triggers triggerCache
 	lanes    lanes
 	quotas   quotas
+	sending  permits   // of Senders
 	drops    chan drop // events over the depth limit, for the log
 
 	// life ends when executions must end too: at the end of an orderly stop.
@@ -172,6 +179,7 @@ func New(d *db.DB, o Options) *Outbox {
 		running: map[int64]*row{},
 	}
 	x.lanes.init()
+	x.sending = newPermits(o.MaxSends)
 	x.quotas.of = o.Quota
 	x.lanes.room = x.quotas.room
 	x.triggers.init()
@@ -187,7 +195,7 @@ func (o *Outbox) SetRunner(r Runner) { o.runner = r }
 func (o *Outbox) Serving() bool { return o.serving.Load() }
 
 // Forget drops what is cached of an app's triggers. It may be called after a script of the
-// app was deleted; without it the cache finds out by itself at the next event.
+// app, or the app, was deleted; without it the cache finds out by itself at the next event.
 func (o *Outbox) Forget(app cloud.AppID) { o.triggers.drop(app) }
 
 // now is the database's clock outside of a transaction.
@@ -195,6 +203,14 @@ func (o *Outbox) now() cloud.Time { return cloud.TimeOf(o.o.Now()) }
 
 // defaultTimeout stands in for a script that can't be asked.
 const defaultTimeout = 30 * time.Second
+
+// rowTimeout is how long an attempt of a row may take.
+func (o *Outbox) rowTimeout(ctx context.Context, r *row) time.Duration {
+	if sends(r.lane) {
+		return o.o.SendTimeout
+	}
+	return o.timeout(ctx, r.script)
+}
 
 // timeout is a script's time limit.
 func (o *Outbox) timeout(ctx context.Context, id cloud.ScriptID) time.Duration {

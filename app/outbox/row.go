@@ -22,13 +22,16 @@ type row struct {
 	n         int64
 	id        cloud.RowID
 	app       cloud.AppID
+	lane      string
+	key       string // in its lane, rows with one key run in order; "": it has none
+	blocked   bool   // by an earlier row with its key
 	source    string
 	op        string
 	trigger   cloud.TriggerID // a route's id when source is http
 	script    cloud.ScriptID
 	replyTo   inboxID
 	letter    cloud.DeadLetterID // that this row's handler looks at
-	principal cloud.UserID       // who caused the event
+	principal cloud.UserID       // who caused the event; a row without a trigger runs as them
 	depth     int
 	root      cloud.ExecutionID
 	parent    cloud.ExecutionID
@@ -112,30 +115,68 @@ func (r *row) invocation() (*cloud.Invocation, error) {
 var errPayload = cloud.Errorf(cloud.Invalid, "the event's payload can't be decoded")
 
 const insertRow = `
-INSERT INTO outbox (id, app_id, source, op, trigger_id, script_id, dead_letter_id, origin_principal, trigger_depth,
+INSERT INTO outbox (id, app_id, lane, ordering_key, blocked, source, op, trigger_id, script_id, dead_letter_id, origin_principal, trigger_depth,
 	root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, next_attempt_at, created_at, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // insertRowOfTrigger inserts nothing when the trigger has gone, which a cascade may have done
 // without the cache's knowledge.
 const insertRowOfTrigger = `
-INSERT INTO outbox (id, app_id, source, op, trigger_id, script_id, dead_letter_id, origin_principal, trigger_depth,
+INSERT INTO outbox (id, app_id, lane, ordering_key, blocked, source, op, trigger_id, script_id, dead_letter_id, origin_principal, trigger_depth,
 	root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, next_attempt_at, created_at, payload)
-SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 WHERE EXISTS (SELECT 1 FROM triggers WHERE id = ? AND enabled = 1)`
 
 func (r *row) values(now cloud.Time) []any {
-	return append(make([]any, 0, 18), r.id, r.app, r.source, r.op, r.trigger, r.script, r.letter, r.principal, r.depth,
+	return append(make([]any, 0, 21), r.id, r.app, r.lane, sql.NullString{String: r.key, Valid: r.key != ""}, r.blocked, r.source, r.op, r.trigger, r.script, r.letter, r.principal, r.depth,
 		r.root, r.parent, r.retry.MaxAttempts, r.retry.Backoff, r.retry.BaseMS, int64(r.due), int64(now), string(r.payload))
 }
 
 // insert puts the row into the outbox, due at once, and wakes the dispatcher on commit.
-func (o *Outbox) insert(tx *db.Tx, r *row) error {
-	r.due = cloud.TimeOf(tx.Now)
-	if _, err := tx.Exec(insertRow, r.values(r.due)...); err != nil {
+func (o *Outbox) insert(tx *db.Tx, r *row) error { return o.insertAfter(tx, r, 0) }
+
+// insertAfter is insert for a row that is due after a delay.
+func (o *Outbox) insertAfter(tx *db.Tx, r *row, delay time.Duration) (err error) {
+	now := cloud.TimeOf(tx.Now)
+	r.due = now.Add(delay)
+	if r.key != "" {
+		err = tx.QueryRow(anyOfKey, r.app, r.lane, r.key).Scan(&r.blocked)
+	}
+	if err == nil {
+		_, err = tx.Exec(insertRow, r.values(now)...)
+	}
+	if err != nil {
 		return fmt.Errorf("insert outbox row: %w", err)
 	}
-	o.wakeOnCommit(tx, r.app, r.due)
+	if !r.blocked {
+		o.wakeOnCommit(tx, r.laneID(), r.due)
+	}
+	return nil
+}
+
+func (r *row) laneID() laneID { return laneID{r.app, r.lane} }
+
+const anyOfKey = `SELECT EXISTS (SELECT 1 FROM outbox WHERE app_id = ? AND lane = ? AND ordering_key = ?)`
+
+const unblockNext = `
+UPDATE outbox SET blocked = 0
+WHERE n = (SELECT n FROM outbox WHERE app_id = ? AND lane = ? AND ordering_key = ? ORDER BY n LIMIT 1) AND blocked = 1
+RETURNING next_attempt_at`
+
+// unblock lets the next row with a key run, after one of them went.
+func (o *Outbox) unblock(tx *db.Tx, id laneID, key string) error {
+	if key == "" {
+		return nil
+	}
+	var due int64
+	err := tx.QueryRow(unblockNext, id.app, id.name, key).Scan(&due)
+	if err == sql.ErrNoRows {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("unblock the next row with a key: %w", err)
+	}
+	o.wakeOnCommit(tx, id, cloud.Time(due))
 	return nil
 }
 
@@ -149,12 +190,12 @@ func (o *Outbox) insertFor(tx *db.Tx, r *row) (bool, error) {
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return false, err
 	}
-	o.wakeOnCommit(tx, r.app, r.due)
+	o.wakeOnCommit(tx, r.laneID(), r.due)
 	return true, nil
 }
 
-func (o *Outbox) wakeOnCommit(tx *db.Tx, app cloud.AppID, due cloud.Time) {
-	tx.AfterCommit(func() { o.lanes.add(app, due) })
+func (o *Outbox) wakeOnCommit(tx *db.Tx, id laneID, due cloud.Time) {
+	tx.AfterCommit(func() { o.lanes.add(id, due) })
 }
 
 // insertClaimed puts the row of a waiting caller into the outbox.
@@ -189,8 +230,9 @@ func (r *row) hold(_ context.Context, tx *db.Tx) error {
 	return err
 }
 
-// remove deletes a claimed row, if the claim still stands.
-func (r *row) remove(tx *db.Tx) error {
+// remove deletes a claimed row, if the claim still stands, and lets the next one with its
+// key run.
+func (o *Outbox) remove(tx *db.Tx, r *row) error {
 	res, err := tx.Exec(`DELETE FROM outbox WHERE n = ? AND claim_token = ?`, r.n, r.token)
 	if err != nil {
 		return fmt.Errorf("delete outbox row: %w", err)
@@ -198,7 +240,7 @@ func (r *row) remove(tx *db.Tx) error {
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return orLost(err)
 	}
-	return nil
+	return o.unblock(tx, r.laneID(), r.key)
 }
 
 func orLost(err error) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"picloud/app/cloud"
 	"picloud/db"
@@ -19,7 +20,7 @@ func (o *Outbox) finish(r *row, effects Effects) error {
 		update = o.db.Update
 	}
 	return update(context.Background(), func(ctx context.Context, tx *db.Tx) error {
-		if err := r.remove(tx); err != nil {
+		if err := o.remove(tx, r); err != nil {
 			return err
 		}
 		if effects != nil {
@@ -46,8 +47,9 @@ func (o *Outbox) settled(r *row) {
 type unsettled struct {
 	row      *row
 	attempt  cloud.Attempt
-	hopeless bool // no retry can help
-	atOnce   bool // the script isn't to blame: no wait before the next attempt
+	hopeless bool          // no retry can help
+	atOnce   bool          // the script isn't to blame: no wait before the next attempt
+	after    time.Duration // the failure says how long to wait; 0: it doesn't
 }
 
 // settleFailure writes the end of an attempt that failed. What can't be written now (a full
@@ -58,6 +60,7 @@ func (o *Outbox) settleFailure(a *attempt, res *cloud.Result) {
 		attempt:  cloud.Attempt{At: res.Started, ExecutionID: a.inv.ID, DurationMS: res.DurationMS, Error: reason(res)},
 		hopeless: a.hopeless,
 		atOnce:   o.life.Err() != nil,
+		after:    retryAfter(res.Err),
 	}
 	if err := o.settle(context.Background(), u); err != nil {
 		o.mu.Lock()
@@ -127,9 +130,9 @@ func (o *Outbox) fail(tx *db.Tx, u unsettled) error {
 	r := u.row
 	history := append(r.history[:len(r.history):len(r.history)], u.attempt)
 	if !u.hopeless && !r.handler() && r.replyTo.IsZero() && r.tried < r.retry.MaxAttempts {
-		return o.retryLater(tx, r, history, u.atOnce)
+		return o.retryLater(tx, u, history)
 	}
-	if err := r.remove(tx); err != nil {
+	if err := o.remove(tx, r); err != nil {
 		return err
 	}
 	switch {
@@ -143,9 +146,13 @@ func (o *Outbox) fail(tx *db.Tx, u unsettled) error {
 }
 
 // retryLater releases the row for its next attempt.
-func (o *Outbox) retryLater(tx *db.Tx, r *row, history []cloud.Attempt, atOnce bool) error {
-	due := cloud.TimeOf(tx.Now)
-	if !atOnce {
+func (o *Outbox) retryLater(tx *db.Tx, u unsettled, history []cloud.Attempt) error {
+	r, due := u.row, cloud.TimeOf(tx.Now)
+	switch {
+	case u.atOnce:
+	case u.after > 0:
+		due = due.Add(u.after)
+	default:
 		retry := r.retry
 		retry.JitterPct = o.o.Retry.JitterPct
 		due = due.Add(retry.wait(r.tried))
@@ -164,7 +171,7 @@ func (o *Outbox) retryLater(tx *db.Tx, r *row, history []cloud.Attempt, atOnce b
 		return orLost(err)
 	}
 	tx.AfterCommit(o.metrics.retries.Inc)
-	o.wakeOnCommit(tx, r.app, due)
+	o.wakeOnCommit(tx, r.laneID(), due)
 	return nil
 }
 
@@ -184,17 +191,19 @@ func (o *Outbox) release(ctx context.Context) error {
 	return nil
 }
 
-// held lists claimed rows: those that are not in the index of the unclaimed. Both lists come
-// from indexes; reading the rows themselves could take long.
+// held lists claimed rows: those that are neither in the index of the unclaimed nor blocked.
+// All lists come from indexes; reading the rows themselves could take long.
 func (o *Outbox) held(ctx context.Context) (held []int64, err error) {
 	err = o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
 		held = nil
 		var claimed int
-		err := rx.QueryRow(`SELECT (SELECT count(*) FROM outbox) - (SELECT count(*) FROM outbox WHERE claimed_at IS NULL)`).Scan(&claimed)
+		err := rx.QueryRow(`SELECT (SELECT count(*) FROM outbox) - (SELECT count(*) FROM outbox WHERE claimed_at IS NULL AND blocked = 0) -
+			(SELECT count(*) FROM outbox WHERE ordering_key IS NOT NULL AND blocked = 1)`).Scan(&claimed)
 		if err != nil || claimed == 0 {
 			return err
 		}
-		found, err := rx.Query(`SELECT n FROM outbox EXCEPT SELECT n FROM outbox WHERE claimed_at IS NULL`)
+		found, err := rx.Query(`SELECT n FROM outbox EXCEPT SELECT n FROM outbox WHERE claimed_at IS NULL AND blocked = 0
+			EXCEPT SELECT n FROM outbox WHERE ordering_key IS NOT NULL AND blocked = 1`)
 		if err != nil {
 			return err
 		}
@@ -218,10 +227,7 @@ func (o *Outbox) releaseRow(ctx context.Context, n int64) error {
 	err := o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
 		r = nil
 		found, err := tx.Query(`
-			SELECT n, id, app_id, source, op, trigger_id, script_id, reply_to, dead_letter_id, origin_principal, trigger_depth,
-				root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, attempt_count, attempts,
-				next_attempt_at, claim_token, claimed_at, payload, NULL
-			FROM outbox WHERE n = ? AND claimed_by != ?`, n, o.id)
+			SELECT `+claimedColumns+`, NULL FROM outbox WHERE n = ? AND claimed_by != ?`, n, o.id)
 		if err != nil {
 			return err
 		}

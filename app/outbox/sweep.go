@@ -33,7 +33,7 @@ func (o *Outbox) serveSweeps(ctx context.Context) {
 }
 
 // sweep deletes dead letters and abandoned executions that were created before their
-// retention began, resolved or not.
+// retention began, resolved or not, and holds of lanes that are over.
 func (o *Outbox) sweep(ctx context.Context) (int, error) {
 	letters, err := o.sweepTable(ctx, o.o.DeadLetterRetention,
 		`SELECT EXISTS (SELECT 1 FROM dead_letters WHERE created_at < ?)`,
@@ -47,7 +47,13 @@ func (o *Outbox) sweep(ctx context.Context) (int, error) {
 	if err != nil {
 		return letters + abandoned, fmt.Errorf("sweep abandoned executions: %w", err)
 	}
-	return letters + abandoned, nil
+	holds, err := o.sweepTable(ctx, 0,
+		`SELECT EXISTS (SELECT 1 FROM held_lanes WHERE paused = 0 AND not_before < ?)`,
+		`DELETE FROM held_lanes WHERE (app_id, lane) IN (SELECT app_id, lane FROM held_lanes WHERE paused = 0 AND not_before < ? LIMIT ?)`)
+	if err != nil {
+		return letters + abandoned, fmt.Errorf("sweep held lanes: %w", err)
+	}
+	return letters + abandoned + holds, nil
 }
 
 // sweepTable deletes in batches, between which others get their turn. It begins no write

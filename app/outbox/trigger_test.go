@@ -231,7 +231,7 @@ func TestRowsAndCancel(t *testing.T) {
 		}
 		ids = append(ids, cloud.RowID(inv.ID))
 	}
-	claimed, err := b.claim(t.Context(), []share{{b.app, 1}}, 1)
+	claimed, err := b.claim(t.Context(), ordinary(b.app, 1), 1)
 	if err != nil || len(claimed) != 1 || claimed[0].id != ids[0] {
 		t.Fatalf("claim: got %v, %v", claimed, err)
 	}
