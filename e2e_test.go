@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"session":  sessionCmd,
 			"until":    untilCmd,
 			"set":      setCmd,
+			"await":    awaitCmd,
 		},
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
@@ -427,4 +428,23 @@ func setCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s is missing in %s", args[1], from)
 	}
 	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+// awaitCmd is: await FILE REGEXP. It waits until a program in the background has written what
+// matches, for at most 30 s.
+func awaitCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE REGEXP")
+	}
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	ts.Check(retry(ctx, func() error {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && !re.Match(b) {
+			err = fmt.Errorf("%s never matched %s:\n%s", args[0], args[1], b)
+		}
+		return err
+	}))
 }

@@ -3,45 +3,60 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"picloud/app"
-	"picloud/app/cloud"
-)
-
-// Exit codes of the program.
-const (
-	ExitOK     = 0
-	ExitFailed = 1 // the work could not be done
-	ExitUsage  = 2 // the command line or a setting is wrong
 )
 
 // Main runs the command line and returns the exit code. It stops when ctx ends.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
-		Use:           "picloud",
-		Short:         "A cloud of your own on one small computer",
-		Long:          "PiCloud Edge runs JavaScript functions behind HTTP routes, with a key-value store, events,\nretries and a dashboard, from one binary and one SQLite file.",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
-	root.AddCommand(serveCommand(), configCommand(), adminCommand(), loginCommand(), logoutCommand(), typesCommand(), versionCommand())
+	root := rootCommand(stdout, stderr)
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return ExitOK
 	}
 	fmt.Fprintln(stderr, "picloud:", err)
-	if _, ok := err.(usageError); ok || cloud.KindOf(err) == cloud.Invalid {
-		return ExitUsage
+	return exitCode(err)
+}
+
+// rootCommand is the whole command line.
+func rootCommand(stdout, stderr io.Writer) *cobra.Command {
+	root := group("picloud", "A cloud of your own on one small computer",
+		serveCommand(), configCommand(), adminCommand(), typesCommand(), versionCommand(),
+		loginCommand(), logoutCommand(),
+		appCommand(), scriptCommand(), routeCommand(), triggerCommand(), kvCommand(), dlqCommand(), outboxCommand(),
+		logsCommand(), runCommand(), tokenCommand(), systemCommand(),
+		manCommand(),
+	)
+	root.Long = "PiCloud Edge runs JavaScript functions behind HTTP routes, with a key-value store, events,\nretries and a dashboard, from one binary and one SQLite file."
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd() // it keeps the writer that it finds
+	misuse(root)
+	return root
+}
+
+// misuse makes a wrong number of arguments a mistake on the command line.
+func misuse(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			if err == nil || errors.As(err, new(usageError)) {
+				return err
+			}
+			return usageError{fmt.Errorf("%w: write %s", err, cmd.UseLine())}
+		}
 	}
-	return ExitFailed
+	for _, sub := range c.Commands() {
+		misuse(sub)
+	}
 }
 
 // usageError marks a mistake on the command line.

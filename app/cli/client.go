@@ -85,20 +85,45 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 
 func (c *client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	var body io.Reader = http.NoBody
+	media := ""
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
 			return nil, fmt.Errorf("encode the request: %w", err)
 		}
-		body = bytes.NewReader(b)
+		body, media = bytes.NewReader(b), "application/json"
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+adminAPI+path, body)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	resp, err := c.request(ctx, method, adminAPI+path, body, media)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	resp.Body = &endingBody{resp.Body, cancel}
+	return resp, nil
+}
+
+// endingBody ends its request's context when it is closed.
+type endingBody struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+func (b *endingBody) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
+}
+
+// request asks for a path of the instance, for as long as ctx lasts. An error of the instance
+// is the answer's, not one of this method.
+func (c *client) request(ctx context.Context, method, path string, body io.Reader, media string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", c.base, err)
 	}
 	req.Header.Set("User-Agent", "picloud-cli")
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if media != "" {
+		req.Header.Set("Content-Type", media)
 	}
 	switch {
 	case c.key != "":
@@ -109,14 +134,18 @@ func (c *client) send(ctx context.Context, method, path string, in any) (*http.R
 	}
 	resp, err := direct.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("reach the instance: %w", err)
+		return nil, unreached{fmt.Errorf("reach the instance: %w", err)}
 	}
 	return resp, nil
 }
 
+// unreached is that nobody answered: another time it may work.
+type unreached struct{ error }
+
+func (u unreached) Unwrap() error { return u.error }
+
 // direct follows no redirect: it would carry a password to wherever the answer points.
 var direct = &http.Client{
-	Timeout:       answerTimeout,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
