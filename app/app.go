@@ -16,6 +16,7 @@ import (
 	"picloud/app/control"
 	"picloud/app/data"
 	"picloud/app/executor"
+	"picloud/app/outbound"
 	"picloud/app/outbox"
 	"picloud/app/sdk"
 	"picloud/app/web"
@@ -36,6 +37,7 @@ type App struct {
 	control    *control.Control
 	outbox     *outbox.Outbox
 	data       *data.Store
+	outbound   *outbound.Client
 	executions *executor.Log
 	gate       *executor.Gate
 	executor   *executor.Executor
@@ -72,9 +74,15 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		SyncOutbox:          cfg.SyncOutbox,
 	})
 	a.data = data.New(a.state, a.outbox, data.Options{Logger: a.log, Quota: func(app cloud.AppID) int64 { return a.control.QuotaOf(app).KVBytes }})
+	a.outbound = outbound.New(outbound.Options{
+		Allow: cfg.OutboundAllow, AllowOf: a.control.OutboundOf,
+		MaxRequest: cfg.OutboundRequestBytes, MaxResponse: cfg.OutboundResponseBytes, Timeout: cfg.OutboundTimeout,
+		MaxHops: cfg.MaxTriggerDepth, Logger: a.log,
+	})
 	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Logger: a.log})
 	if a.executor, err = executor.New(executor.Options{
-		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox}, Log: a.executions,
+		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Requests: cfg.OutboundRequests},
+		Log:     a.executions,
 		Engines: cfg.Engines, Concurrent: cfg.MaxConcurrentExecutions, Ceiling: cfg.Limits, Logger: a.log,
 	}); err != nil {
 		return nil, err
@@ -138,7 +146,9 @@ func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
 // forget drops what others keep in memory for a deleted script, or app when script is zero.
 func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
 	a.outbox.Forget(app)
-	if !script.IsZero() {
+	if script.IsZero() {
+		a.outbound.Forget(app)
+	} else {
 		a.executor.Forget(script)
 	}
 }
@@ -157,7 +167,7 @@ func (a *App) ready(ctx context.Context) error {
 // registry gathers what every part counts.
 func (a *App) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	for _, part := range []interface{ Collectors() []prometheus.Collector }{a.outbox, a.data, a.gate, a.executor, a.executions, a.metrics} {
+	for _, part := range []interface{ Collectors() []prometheus.Collector }{a.outbox, a.data, a.gate, a.executor, a.executions, a.outbound, a.metrics} {
 		r.MustRegister(part.Collectors()...)
 	}
 	r.MustRegister(a.fileCollector())
@@ -169,6 +179,9 @@ func (a *App) Close() error {
 	var errs []error
 	if a.executor != nil {
 		a.executor.Close()
+	}
+	if a.outbound != nil {
+		a.outbound.CloseIdle()
 	}
 	for _, d := range []*db.DB{a.logs, a.state} {
 		if d != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"picloud/app/cloud"
+	"picloud/app/outbound"
 	"picloud/db"
 )
 
@@ -54,6 +55,12 @@ type Config struct {
 	TLSCert, TLSKey  string
 	ACMEDomains      []string
 	SlugRoutes       bool
+
+	OutboundAllow         *outbound.Allow
+	OutboundRequests      int // of one execution
+	OutboundRequestBytes  int64
+	OutboundResponseBytes int64
+	OutboundTimeout       time.Duration
 
 	Logger *slog.Logger // slog.Default()
 
@@ -120,6 +127,11 @@ var Settings = []Setting{
 	{Key: "tls_key", Doc: "key file (PEM) of tls_cert", set: text(func(c *Config) *string { return &c.TLSKey })},
 	{Key: "acme_domains", Doc: "domains to get certificates for by ACME, separated by commas: serves HTTPS", set: list(func(c *Config) *[]string { return &c.ACMEDomains })},
 	{Key: "slug_routes", Default: "true", Doc: "answer /~app/…, so that apps are reachable without a domain", set: boolean(func(c *Config) *bool { return &c.SlugRoutes })},
+	{Key: "outbound_allow", Doc: "networks, addresses and hosts that every app's scripts may call although they are private or reserved, separated by commas: 192.168.1.0/24, printer.lan, *.lan", set: outboundAllow},
+	{Key: "outbound_requests", Default: "50", Doc: "HTTP requests that one execution may send, 1-1000", set: integer(func(c *Config) *int { return &c.OutboundRequests }, 1, 1000)},
+	{Key: "outbound_request_bytes", Default: "1048576", Doc: "largest body of a request that a script sends", set: integer(func(c *Config) *int64 { return &c.OutboundRequestBytes }, 1, 64<<20)},
+	{Key: "outbound_response_bytes", Default: "4194304", Doc: "largest body of an answer that a script gets", set: integer(func(c *Config) *int64 { return &c.OutboundResponseBytes }, 1, 64<<20)},
+	{Key: "outbound_timeout_ms", Default: "10000", Doc: "how long a script's request may take when it says nothing", set: milliseconds(func(c *Config) *time.Duration { return &c.OutboundTimeout }, 1, 300_000)},
 }
 
 // FileName of the settings file in the data directory.
@@ -300,6 +312,11 @@ func engines(c *Config, v string) error {
 		return fmt.Errorf("quickjs must be among the engines")
 	}
 	return nil
+}
+
+func outboundAllow(c *Config, v string) (err error) {
+	c.OutboundAllow, err = outbound.ParseAllow(splitList(strings.ToLower(v)))
+	return err
 }
 
 func proxies(c *Config, v string) error {

@@ -32,7 +32,7 @@ CREATE TABLE apps (
     quotas      TEXT NOT NULL DEFAULT '{}', -- JSON; an absent quota is unlimited
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL
-) STRICT;
+, outbound_allow TEXT NOT NULL DEFAULT '[]') STRICT;
 
 CREATE TABLE audit (
     id       BLOB NOT NULL PRIMARY KEY,

@@ -22,6 +22,7 @@ const (
 	RateLimited      Kind = "rate_limited"
 	Internal         Kind = "internal"
 	ScriptError      Kind = "script_error"
+	Unreachable      Kind = "unreachable" // a machine that a script called; thrown in scripts alone
 	Overloaded       Kind = "overloaded"
 	Timeout          Kind = "timeout"
 	BudgetExceeded   Kind = "budget_exceeded"
@@ -30,7 +31,7 @@ const (
 // statuses is the one map from kinds to HTTP statuses.
 var statuses = map[Kind]int{
 	BadRequest: 400, Unauthenticated: 401, Forbidden: 403, NotFound: 404, MethodNotAllowed: 405, Conflict: 409,
-	TooLarge: 413, Invalid: 422, RateLimited: 429, Internal: 500, ScriptError: 502, Overloaded: 503, Timeout: 504, BudgetExceeded: 507,
+	TooLarge: 413, Invalid: 422, RateLimited: 429, Internal: 500, ScriptError: 502, Unreachable: 502, Overloaded: 503, Timeout: 504, BudgetExceeded: 507,
 }
 
 // Status is the HTTP status of a kind; an unknown kind is the platform's fault: 500.

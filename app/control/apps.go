@@ -57,15 +57,15 @@ func checkDescription(s string) error {
 	return nil
 }
 
-const appColumns = "id, slug, name, description, created_at, updated_at, quotas"
+const appColumns = "id, slug, name, description, created_at, updated_at, quotas, outbound_allow"
 
 func scanApp(row interface{ Scan(...any) error }) (*liveApp, error) {
 	var a liveApp
-	var quotas string
-	if err := row.Scan(&a.ID, &a.Slug, &a.Name, &a.Description, &a.CreatedAt, &a.UpdatedAt, &quotas); err != nil {
+	var quotas, outbound string
+	if err := row.Scan(&a.ID, &a.Slug, &a.Name, &a.Description, &a.CreatedAt, &a.UpdatedAt, &quotas, &outbound); err != nil {
 		return nil, err
 	}
-	return &a, json.Unmarshal([]byte(quotas), &a.quotas)
+	return &a, errors.Join(json.Unmarshal([]byte(quotas), &a.quotas), json.Unmarshal([]byte(outbound), &a.outbound))
 }
 
 func appByID(rx *db.Rx, id cloud.AppID) (*liveApp, error) {

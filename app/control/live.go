@@ -37,7 +37,8 @@ type live struct {
 
 type liveApp struct {
 	cloud.App
-	quotas cloud.Quotas
+	quotas   cloud.Quotas
+	outbound []string
 }
 
 // change adds or removes a route.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,8 +132,12 @@ const requireMessage = "a script can't require modules: everything there is to u
 // touchesData says whether an operation's outcome belongs to one execution. A script's top
 // level runs once for many, so it may only compute and log.
 func touchesData(op string) bool {
-	return strings.HasPrefix(op, "kv.") || strings.HasPrefix(op, "deadLetters.") || strings.HasPrefix(op, "ctx.")
+	module, _, _ := strings.Cut(op, ".")
+	return slices.Contains(dataModules, module)
 }
+
+// dataModules are those with data, effects, secrets, or calls to the outside.
+var dataModules = []string{"ctx", "deadLetters", "http", "kv", "secrets"}
 
 // dataWhileLoading is the exception, as the prelude reads it, for such an operation there.
 func dataWhileLoading(op string) string {

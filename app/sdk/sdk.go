@@ -7,6 +7,7 @@ package sdk
 
 import (
 	"picloud/app/data"
+	"picloud/app/outbound"
 	"picloud/app/outbox"
 )
 
@@ -17,6 +18,9 @@ const Version = "1.2"
 type Services struct {
 	Data   *data.Store
 	Outbox *outbox.Outbox
+
+	HTTP     *outbound.Client // nil: no script calls other machines
+	Requests int              // that one execution may send; 0: DefaultRequests
 }
 
 // Module is a part of the surface.
@@ -42,6 +46,7 @@ var Modules = []Module{
 	kvModule,
 	logModule,
 	deadLettersModule,
+	httpModule,
 	randomModule,
 	timeModule,
 	regexModule,

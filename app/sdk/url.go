@@ -77,17 +77,23 @@ func urlEncodeQuery(_ *Call, in []byte) ([]byte, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
+	text, err := encodeQuery(query)
+	return textOut(text), err
+}
+
+// encodeQuery writes names in their order, and a name once for each of its values.
+func encodeQuery(query map[string]json.RawMessage) (string, error) {
 	var pairs []string
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		values, err := queryValues(name, query[name])
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		for _, v := range values {
 			pairs = append(pairs, percent(name)+"="+percent(v))
 		}
 	}
-	return textOut(strings.Join(pairs, "&")), nil
+	return strings.Join(pairs, "&"), nil
 }
 
 // queryValues are the values of one name: none for null, several for a list.

@@ -38,6 +38,8 @@ func (s *Server) api() []endpoint {
 		{"GET", "/admin/apps/{app}/audit", cloud.AppManage, app, "", call(s.appAudit), "Lists who did what in an app, newest first."},
 		{"GET", "/admin/apps/{app}/quotas", cloud.AppRead, app, "", call(s.quotas), "Shows what an app may use at most; 0 is no limit."},
 		{"PUT", "/admin/apps/{app}/quotas", cloud.InstanceSystem, app, "app.quotas", call(s.setQuotas), "Sets what an app may use at most."},
+		{"GET", "/admin/apps/{app}/outbound", cloud.AppRead, app, "", call(s.outbound), "Shows which reserved addresses and hosts an app's scripts may call."},
+		{"PUT", "/admin/apps/{app}/outbound", cloud.InstanceSystem, app, "app.outbound", call(s.setOutbound), "Sets which reserved addresses and hosts an app's scripts may call."},
 		{"GET", "/admin/apps/{app}/members", cloud.AppManage, app, "", call(s.members), "Lists the members of an app."},
 		{"GET", "/admin/apps/{app}/members/{user_id}", cloud.AppManage, app, "", call(s.member), "Shows a member."},
 		{"PUT", "/admin/apps/{app}/members/{user_id}", cloud.AppManage, app, "member.set", call(s.setMember), "Gives a user a role in an app."},

@@ -90,8 +90,8 @@ func readsAllLogs(p *cloud.Principal) bool {
 	return !p.Key.IsZero() && p.App.IsZero() && (p.Role == cloud.Owner || p.Role == cloud.Admin) && p.Can(cloud.LogRead, cloud.AppID{})
 }
 
-// forwarding headers show that a proxy on this machine speaks for somebody else.
-var forwarding = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server", "X-Real-Ip", "Via"}
+// forwarding headers show that a proxy on this machine speaks for somebody else, or a script.
+var forwarding = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server", "X-Real-Ip", "Via", "X-Picloud-Hops"}
 
 func local(r *http.Request) bool {
 	if !peer(r).IsLoopback() {

@@ -71,6 +71,8 @@ var rules = map[string]rule{
 	"GET /admin/apps/{app}/audit":                       forAppAdmin,
 	"GET /admin/apps/{app}/quotas":                      forAppRead,
 	"PUT /admin/apps/{app}/quotas":                      forQuotas,
+	"GET /admin/apps/{app}/outbound":                    forAppRead,
+	"PUT /admin/apps/{app}/outbound":                    forQuotas,
 	"GET /admin/apps/{app}/members":                     forAppAdmin,
 	"GET /admin/apps/{app}/members/{user_id}":           forAppAdmin,
 	"PUT /admin/apps/{app}/members/{user_id}":           forAppAdmin,

@@ -213,6 +213,60 @@ declare const deadLetters: {
   };
 };
 
+/** How a request is sent. */
+interface HttpOptions {
+  /** A value each, a list for a header that is repeated. */
+  headers?: { [name: string]: string | number | boolean | string[] | null };
+  /** Is added to the URL's own query; null is left out, a list repeats its name. */
+  query?: { [name: string]: string | number | boolean | null | (string | number | boolean)[] };
+  /** The body, as JSON. */
+  json?: unknown;
+  /** The body: text, or bytes. */
+  body?: string | Bytes | Uint8Array;
+  /** The body, as the fields of an HTML form. */
+  form?: { [name: string]: string | number | boolean | null | (string | number | boolean)[] };
+  /** Seconds for all of it, at most 300; 10 when left out. */
+  timeout?: number;
+  /** Up to 5 redirects are followed, which is "follow"; "manual" answers the redirect, "error" throws. */
+  redirect?: "follow" | "manual" | "error";
+  /** What the answer's body becomes: "auto" goes by its content-type. */
+  as?: "auto" | "json" | "text" | "base64";
+}
+
+/** What a server answered, whatever the status. */
+interface HttpAnswer<T = any> {
+  status: number;
+  /** The status is 200 to 299. */
+  ok: boolean;
+  /** Names in lower case; repeated ones joined with ", ", but set-cookie is a list. */
+  headers: { [name: string]: string } & { "set-cookie"?: string[] };
+  /** By content-type: JSON as its value, text as a string, null when empty, anything else as base64. */
+  body: T;
+  /** True when body is base64. */
+  is_base64?: true;
+  /** Where the answer came from, after redirects. */
+  url: string;
+  redirected: boolean;
+}
+
+/**
+ * Calls other machines, and waits for the answer; only while a handler runs. Throws "forbidden" for addresses
+ * that scripts may not reach, "unreachable", "timeout" and "too_large". An execution that has called
+ * out is not run again after a conflict: it fails. At most 50 requests per execution.
+ */
+declare const http: {
+  get<T = any>(url: string, options?: HttpOptions): HttpAnswer<T>;
+  /** A body of its own may come before the options: text and bytes go as they are, anything else as JSON. */
+  post<T = any>(url: string, body: unknown, options: HttpOptions): HttpAnswer<T>;
+  post<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
+  put<T = any>(url: string, body: unknown, options: HttpOptions): HttpAnswer<T>;
+  put<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
+  patch<T = any>(url: string, body: unknown, options: HttpOptions): HttpAnswer<T>;
+  patch<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
+  delete<T = any>(url: string, options?: HttpOptions): HttpAnswer<T>;
+  request<T = any>(request: HttpOptions & { url: string; method?: string }): HttpAnswer<T>;
+};
+
 /** Cryptographically secure random values. */
 declare const random: {
   /** A whole number from low to high, both included. */
