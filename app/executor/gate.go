@@ -12,11 +12,14 @@ import (
 )
 
 // Gate bounds how many executions run at once. It is the outbox.Gate: callers who wait come
-// first, in order; async work gets what they leave, and at least a quarter of the permits
-// when they leave nothing, so that neither starves.
+// first, in order; async work gets what they leave. While callers come, it keeps a processor
+// clear for them: it takes no more permits than there are other processors. When they leave
+// nothing it still gets that many, or a quarter of the permits if those are fewer, so that
+// neither starves.
 type Gate struct {
 	size, queue int
 	wait        time.Duration
+	spare       int           // processors that async work may keep busy while callers come
 	freed       chan struct{} // capacity 1
 	rejected    atomic.Int64
 
@@ -24,10 +27,13 @@ type Gate struct {
 	mu      sync.Mutex
 	inUse   int
 	async   int        // of inUse
+	away    int        // of async: they wait for the outside world, and use no processor
+	called  time.Time  // when a caller entered last
 	callers *list.List // of chan struct{} (capacity 1): Enter, in order
 	reruns  *list.List // the same: Reenter, ahead of callers
 	hungry  bool       // TryEnter gave less than asked for since a permit was last offered
 	offer   *time.Timer
+	lull    *time.Timer // set while async work holds back for callers
 }
 
 // GateOptions of NewGate. Zero values are the defaults.
@@ -35,6 +41,7 @@ type GateOptions struct {
 	Size  int           // permits; 0: 4 x cores, at least 8
 	Wait  time.Duration // how long a caller waits for one; 0: 1 s
 	Queue int           // callers that wait at most; 0: 1024
+	Cores int           // processors to share with callers; 0: as many as there are
 }
 
 // DefaultGateSize is the number of permits when nobody sets it.
@@ -52,16 +59,27 @@ func NewGate(o GateOptions) *Gate {
 	if g.wait <= 0 {
 		g.wait = time.Second
 	}
+	if o.Cores <= 0 {
+		o.Cores = runtime.GOMAXPROCS(0)
+	}
+	g.spare = max(o.Cores-1, 1)
 	return g
 }
 
 // offerTime is how long a permit is held out to async work while callers wait.
 const offerTime = 5 * time.Millisecond
 
+// lullTime is how long after a caller the next one is expected: until it is over, async work
+// leaves a processor clear. A handler that computes holds its processor for a scheduling
+// slice, and a request that comes meanwhile would wait that long.
+const lullTime = 100 * time.Millisecond
+
 // Enter takes a permit for a caller who waits. It fails with Overloaded when the queue is
 // full or the wait too long.
 func (g *Gate) Enter(ctx context.Context) error {
+	now := time.Now()
 	g.mu.Lock()
+	g.called = now
 	if g.inUse < g.size && g.callers.Len() == 0 && g.reruns.Len() == 0 {
 		g.inUse++
 		g.mu.Unlock()
@@ -131,7 +149,7 @@ func (g *Gate) grantLocked() {
 			if queue = g.callers; queue.Len() == 0 {
 				break
 			}
-			if g.hungry && g.async < max(g.size/4, 1) {
+			if g.hungry && g.async < min(max(g.size/4, 1), g.spare) {
 				g.offerLocked()
 				return
 			}
@@ -139,11 +157,31 @@ func (g *Gate) grantLocked() {
 		g.inUse++
 		queue.Remove(queue.Front()).(chan struct{}) <- struct{}{}
 	}
-	if g.hungry && g.inUse < g.size {
+	g.feedLocked()
+}
+
+// feedLocked tells hungry async work when there is something for it.
+func (g *Gate) feedLocked() {
+	if g.hungry && g.inUse < g.size && g.roomLocked(time.Now()) > 0 {
 		g.hungry = false
 		g.signal()
 	}
 }
+
+// roomLocked is how many more permits async work may take.
+func (g *Gate) roomLocked(now time.Time) int {
+	room := g.size - g.inUse
+	if g.callersLocked(now) {
+		room = min(room, g.spare-(g.async-g.away))
+	}
+	if g.callers.Len() > 0 || g.reruns.Len() > 0 {
+		room = min(room, max(g.size*3/4, 1)-g.async, 1) // what was offered
+	}
+	return max(room, 0)
+}
+
+// callersLocked reports whether more callers are expected.
+func (g *Gate) callersLocked(now time.Time) bool { return now.Sub(g.called) < lullTime }
 
 // offerLocked holds a free permit out to async work; when it isn't taken soon a caller gets it.
 func (g *Gate) offerLocked() {
@@ -170,22 +208,65 @@ func (g *Gate) signal() {
 
 // TryEnter takes up to n permits for async work and says how many.
 func (g *Gate) TryEnter(n int) int {
+	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	got := min(n, g.size-g.inUse)
-	if g.callers.Len() > 0 || g.reruns.Len() > 0 {
-		got = min(got, max(g.size*3/4, 1)-g.async, 1) // what was offered
-	}
-	got = max(got, 0)
+	got := min(n, g.roomLocked(now))
 	g.inUse += got
 	g.async += got
-	g.hungry = got < n
+	if g.hungry = got < n; g.hungry && g.callersLocked(now) {
+		g.lookAgainLocked(now)
+	}
 	if g.offer != nil {
 		g.offer.Stop()
 		g.offer = nil
 		g.grantLocked()
 	}
 	return got
+}
+
+// Callers reports whether a caller came so lately that the next one is expected.
+func (g *Gate) Callers() bool {
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.callersLocked(now)
+}
+
+// lookAgainLocked feeds async work once callers have stopped coming.
+func (g *Gate) lookAgainLocked(now time.Time) {
+	if g.lull != nil {
+		return
+	}
+	g.lull = time.AfterFunc(lullTime-now.Sub(g.called), func() {
+		now := time.Now()
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.lull = nil
+		if g.hungry && g.callersLocked(now) {
+			g.lookAgainLocked(now)
+			return
+		}
+		g.feedLocked()
+	})
+}
+
+// Away says that an execution waits for the outside world, such as an answer of another
+// server; back says that it goes on. In between it keeps its permit, which bounds memory, but
+// among async work it counts as one that uses no processor.
+func (g *Gate) Away(async bool) (back func()) {
+	if !async {
+		return func() {}
+	}
+	g.awayBy(1)
+	return func() { g.awayBy(-1) }
+}
+
+func (g *Gate) awayBy(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.away += n
+	g.feedLocked()
 }
 
 // Leave gives back one permit, of TryEnter when async is set.

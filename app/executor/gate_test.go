@@ -90,7 +90,7 @@ func TestGateRejects(t *testing.T) {
 func TestGateAsyncShare(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGate(GateOptions{Size: 8, Wait: time.Minute})
+		g := NewGate(GateOptions{Size: 8, Wait: time.Minute, Cores: 4})
 		if got := g.TryEnter(100); got != 8 {
 			t.Fatalf("nobody waits: async got %d, want all 8", got)
 		}
@@ -126,6 +126,52 @@ func TestGateAsyncShare(t *testing.T) {
 		synctest.Wait()
 		if entered != 7 {
 			t.Errorf("an offer that nobody takes: %d callers entered, want 7", entered)
+		}
+	})
+}
+
+// While callers come, async work leaves a processor clear, and takes it back when they stop.
+func TestGateLeavesAProcessorToCallers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(GateOptions{Size: 16, Cores: 4})
+		call := func() {
+			t.Helper()
+			if err := g.Enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			g.Leave(false)
+		}
+		if g.Callers() {
+			t.Error("callers before the first one")
+		}
+		call()
+		if got := g.TryEnter(16); got != 3 || !g.Callers() {
+			t.Fatalf("a caller came: async got %d of 16 permits, want 3; callers %v", got, g.Callers())
+		}
+		back := g.Away(true)
+		<-g.Freed()
+		if got := g.TryEnter(1); got != 1 {
+			t.Errorf("one waits for another server: async got %d more, want 1", got)
+		}
+		back()
+		g.Leave(true)
+		time.Sleep(lullTime / 2)
+		call() // and the lull begins anew
+		if got := g.TryEnter(1); got != 0 {
+			t.Errorf("async got %d more permits, want none", got)
+		}
+		select {
+		case <-g.Freed():
+			t.Error("async work was woken while there was nothing for it")
+		case <-time.After(lullTime * 3 / 4): // the lull after the first caller is over
+		}
+		<-g.Freed()
+		if got := g.TryEnter(13); got != 13 || g.Callers() {
+			t.Errorf("nobody calls: async got %d more permits, want 13; callers %v", got, g.Callers())
+		}
+		for range 16 {
+			g.Leave(true)
 		}
 	})
 }

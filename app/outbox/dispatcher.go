@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"picloud/app/cloud"
@@ -19,7 +20,9 @@ const tick = 30 * time.Second
 func (o *Outbox) Serve(ctx context.Context) error {
 	o.serving.Store(true)
 	defer o.serving.Store(false)
-	o.workers.Go(func() { o.serveSweeps(ctx) })
+	var sweeps sync.WaitGroup
+	sweeps.Go(func() { o.serveSweeps(ctx) })
+	defer sweeps.Wait()
 	d := dispatcher{o: o}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -51,7 +54,7 @@ func (o *Outbox) stop() {
 	o.stopping.Store(true)
 	done := make(chan struct{})
 	go func() {
-		o.workers.Wait()
+		o.workers.busy.Wait()
 		for o.callers.Load() > 0 {
 			<-o.idle
 		}
@@ -199,9 +202,10 @@ func (o *Outbox) start(rows []*row) {
 		o.running[r.n] = r
 	}
 	o.mu.Unlock()
+	polite := o.o.Gate.Callers()
 	for _, r := range rows {
 		counted := !sends(r.lane) && o.quotas.count(r.app, o.now())
-		o.workers.Go(func() {
+		o.workers.run(o.life, polite, func() {
 			if counted {
 				defer o.ended(r.app)
 			}

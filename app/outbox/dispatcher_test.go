@@ -347,6 +347,7 @@ func TestNothingIsLostOrAppliedTwice(t *testing.T) {
 				}
 				chance := func(percent int) bool { return dice(100) < percent }
 				b := open(t, nil)
+				b.gate.callers = seed%2 == 1 // rows run on threads of their own, or not
 				s := b.script(b.app, func(ctx context.Context, inv *cloud.Invocation) (*cloud.Result, Effects) {
 					time.Sleep(time.Duration(inv.Attempt) * 10 * time.Millisecond)
 					switch {

@@ -57,9 +57,12 @@ type Gate interface {
 	Enter(ctx context.Context) error
 	// Reenter takes a permit ahead of that queue, for a re-run; only ctx bounds the wait.
 	Reenter(ctx context.Context) error
-	// TryEnter takes up to n permits for async work and says how many. While callers wait,
-	// async work holds at most three quarters of all.
+	// TryEnter takes up to n permits for async work and says how many. While callers come,
+	// async work leaves a processor clear for them; while they wait, it holds at most three
+	// quarters of all permits.
 	TryEnter(n int) int
+	// Callers reports whether callers came just now, so that more will.
+	Callers() bool
 	// Leave gives back one permit of Enter or Reenter (async false) or of TryEnter (true).
 	Leave(async bool)
 	// Freed has a value after a permit that async work may use became free.
@@ -156,7 +159,7 @@ type Outbox struct {
 	serving  atomic.Bool
 	callers  atomic.Int64  // that are inside Do
 	idle     chan struct{} // has a value after the last caller left while stopping
-	workers  sync.WaitGroup
+	workers  workers
 
 	mu       sync.Mutex
 	running  map[int64]*row // claimed rows, by n, until they are settled
@@ -177,6 +180,7 @@ func New(d *db.DB, o Options) *Outbox {
 		kill:    kill,
 		idle:    make(chan struct{}, 1),
 		running: map[int64]*row{},
+		workers: workers{rows: make(chan func())},
 	}
 	x.lanes.init()
 	x.sending = newPermits(o.MaxSends)

@@ -226,8 +226,9 @@ func (b *box) Script(_ context.Context, id cloud.ScriptID) (*cloud.Script, error
 
 // fakeGate is the simplest gate that keeps the contract's bounds.
 type fakeGate struct {
-	free  chan struct{}
-	freed chan struct{}
+	free    chan struct{}
+	freed   chan struct{}
+	callers bool // that come
 }
 
 func newGate(n int) *fakeGate {
@@ -257,6 +258,8 @@ func (g *fakeGate) Reenter(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+func (g *fakeGate) Callers() bool { return g.callers }
 
 func (g *fakeGate) TryEnter(n int) int {
 	for i := range n {
