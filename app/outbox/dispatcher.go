@@ -205,7 +205,7 @@ func (o *Outbox) start(rows []*row) {
 	polite := o.o.Gate.Callers()
 	for _, r := range rows {
 		counted := !sends(r.lane) && o.quotas.count(r.app, o.now())
-		o.workers.run(o.life, polite, func() {
+		o.workers.run(o.life, polite && !sends(r.lane), func() {
 			if counted {
 				defer o.ended(r.app)
 			}
