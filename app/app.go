@@ -15,6 +15,7 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/control"
 	"picloud/app/data"
+	"picloud/app/deploy"
 	"picloud/app/executor"
 	"picloud/app/outbound"
 	"picloud/app/outbox"
@@ -90,7 +91,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	a.control.SetCompiler(a.executor)
 	a.outbox.SetRunner(a.executor)
 	a.web = web.New(web.Options{
-		Control: a.control, Outbox: a.outbox, Data: a.data, Log: a.executions,
+		Control: a.control, Outbox: a.outbox, Data: a.data, Log: a.executions, Deployer: deploy.New(a.state, a.control, a.outbox),
 		Registry: a.registry(), Logger: a.log, Version: BuildVersion(),
 		MaxBodyBytes: cfg.MaxBodyBytes, TrustedProxies: cfg.TrustedProxies, TLS: cfg.tls(), SessionTTL: cfg.SessionTTL,
 		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.ready, System: a.system,

@@ -74,6 +74,7 @@ const (
 	DeadLetterManage Capability = "dead_letter.manage"
 	OutboxManage     Capability = "outbox.manage"
 	LogRead          Capability = "log.read"
+	AppDeploy        Capability = "app.deploy" // all at once; needs ScriptWrite and RouteWrite beside it
 )
 
 // grant is what a capability asks for: a scope of a key, and a role of the user. An empty role means
@@ -100,6 +101,7 @@ var grants = map[Capability]grant{
 	DeadLetterManage: {ScopeAppAdmin, AppAdmin},
 	OutboxManage:     {ScopeAppAdmin, AppAdmin},
 	LogRead:          {ScopeLogRead, Viewer},
+	AppDeploy:        {ScopeAppAdmin, AppAdmin},
 }
 
 // Principal is who acts, with the rights they have at this moment: a user through a

@@ -290,6 +290,24 @@ func (l *live) like(r *cloud.Route) []*cloud.Route {
 func (l *live) addRoute(r *cloud.Route) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.addRouteLocked(r)
+}
+
+// swapRoutes changes many routes at once: no table has only a part of it.
+func (l *live) swapRoutes(gone, made []*cloud.Route) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range gone {
+		if r := l.routes[r.ID]; r != nil {
+			l.dropRouteLocked(r)
+		}
+	}
+	for _, r := range made {
+		l.addRouteLocked(r)
+	}
+}
+
+func (l *live) addRouteLocked(r *cloud.Route) {
 	l.routes[r.ID] = r
 	k := route.Key(r)
 	l.patterns[k] = append(l.patterns[k], r)

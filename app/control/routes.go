@@ -67,7 +67,7 @@ func (c *Control) CreateRoute(ctx context.Context, r *cloud.Route) error {
 		return err
 	}
 	defer c.routing.release()
-	if err := c.checkFree(ctx, &made); err != nil {
+	if err := c.checkFree(ctx, &made, nil); err != nil {
 		return err
 	}
 	err = c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -82,9 +82,13 @@ func (c *Control) CreateRoute(ctx context.Context, r *cloud.Route) error {
 	return nil
 }
 
-// checkFree reads what is live: routing is held, so that every route has got there.
-func (c *Control) checkFree(ctx context.Context, r *cloud.Route) error {
+// checkFree reads what is live: routing is held, so that every route has got there. Routes
+// that are leaving are in nobody's way.
+func (c *Control) checkFree(ctx context.Context, r *cloud.Route, leaving func(*cloud.Route) bool) error {
 	others := c.live.like(r)
+	if leaving != nil {
+		others = slices.DeleteFunc(others, leaving)
+	}
 	if r.HostKind != route.Any {
 		owner := c.Routes().Owner(r.Host)
 		if !owner.IsZero() && owner != r.AppID {
@@ -118,6 +122,14 @@ func describe(r *cloud.Route) string {
 }
 
 func (c *Control) insertRoute(tx *db.Tx, r cloud.Route) error {
+	if err := storeRoute(tx, &r); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() { c.live.addRoute(&r) })
+	return nil
+}
+
+func storeRoute(tx *db.Tx, r *cloud.Route) error {
 	_, err := tx.Exec("INSERT INTO routes ("+routeColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		r.ID, r.AppID, r.ScriptID, r.HostKind, r.Host, r.HostParamName, r.PathKind, r.Path, r.Method, r.DispatchMode, r.CreatedAt)
 	if db.IsForeignKey(err) {
@@ -126,7 +138,6 @@ func (c *Control) insertRoute(tx *db.Tx, r cloud.Route) error {
 	if err != nil {
 		return fmt.Errorf("store route: %w", err)
 	}
-	tx.AfterCommit(func() { c.live.addRoute(&r) })
 	return nil
 }
 

@@ -244,22 +244,24 @@ func (c *Control) updateScript(tx *db.Tx, by *cloud.Principal, s *cloud.Script, 
 
 // DeleteScript deletes a script with its versions, routes and triggers.
 func (c *Control) DeleteScript(ctx context.Context, id cloud.ScriptID) error {
-	err := c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
-		var app cloud.AppID
-		err := tx.QueryRow("DELETE FROM scripts WHERE id = ? RETURNING app_id", id).Scan(&app)
-		if errors.Is(err, sql.ErrNoRows) {
-			return errNoScript
-		}
-		if err != nil {
-			return fmt.Errorf("delete script: %w", err)
-		}
-		tx.AfterCommit(func() {
-			c.live.dropRoutes(func(r *cloud.Route) bool { return r.ScriptID == id })
-			c.scripts.drop(id)
-			c.o.OnDelete(app, id)
-		})
-		return nil
-	})
+	err := c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error { return c.deleteScript(tx, id) })
 	c.live.publish()
 	return err
+}
+
+func (c *Control) deleteScript(tx *db.Tx, id cloud.ScriptID) error {
+	var app cloud.AppID
+	err := tx.QueryRow("DELETE FROM scripts WHERE id = ? RETURNING app_id", id).Scan(&app)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errNoScript
+	}
+	if err != nil {
+		return fmt.Errorf("delete script: %w", err)
+	}
+	tx.AfterCommit(func() {
+		c.live.dropRoutes(func(r *cloud.Route) bool { return r.ScriptID == id })
+		c.scripts.drop(id)
+		c.o.OnDelete(app, id)
+	})
+	return nil
 }

@@ -32,32 +32,35 @@ type FilterPatch struct {
 // Errors are Invalid for a bad filter or policy, and NotFound for a script that the app
 // doesn't have.
 func (o *Outbox) CreateTrigger(ctx context.Context, t *cloud.Trigger) error {
-	t.DispatchMode = cmp.Or(t.DispatchMode, cloud.DispatchAsync)
-	t.RetryMaxAttempts = cmp.Or(t.RetryMaxAttempts, o.o.Retry.MaxAttempts)
-	t.RetryBackoff = cmp.Or(t.RetryBackoff, o.o.Retry.Backoff)
-	t.RetryBaseMS = cmp.Or(t.RetryBaseMS, o.o.Retry.BaseMS)
-	if err := o.checkTrigger(ctx, t); err != nil {
+	if err := o.CheckTrigger(t); err != nil {
+		return err
+	}
+	if err := o.checkScript(ctx, t); err != nil {
 		return err
 	}
 	t.ID = cloud.NewID[cloud.TriggerID]()
-	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
-		t.CreatedAt = cloud.TimeOf(tx.Now)
-		t.UpdatedAt = t.CreatedAt
-		_, err := tx.Exec(`
-			INSERT INTO triggers (id, app_id, script_id, kind, enabled, dispatch_mode, retry_max_attempts, retry_backoff, retry_base_ms,
-				registered_by_principal, created_at, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			t.ID, t.AppID, t.ScriptID, t.Kind, t.Enabled, t.DispatchMode, t.RetryMaxAttempts, t.RetryBackoff, t.RetryBaseMS,
-			t.RegisteredByPrincipal, int64(t.CreatedAt), int64(t.UpdatedAt))
-		if db.IsForeignKey(err) {
-			return errNoScript
-		}
-		if err != nil {
-			return fmt.Errorf("insert trigger: %w", err)
-		}
-		o.triggers.changed(tx, t.AppID)
-		return kindOf(t.Kind).store(tx, t)
-	})
+	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error { return o.CreateTriggerTx(tx, t) })
+}
+
+// CreateTriggerTx stores a trigger that has its id and has passed CheckTrigger. The script
+// may be of the same transaction.
+func (o *Outbox) CreateTriggerTx(tx *db.Tx, t *cloud.Trigger) error {
+	t.CreatedAt = cloud.TimeOf(tx.Now)
+	t.UpdatedAt = t.CreatedAt
+	_, err := tx.Exec(`
+		INSERT INTO triggers (id, app_id, script_id, kind, enabled, dispatch_mode, retry_max_attempts, retry_backoff, retry_base_ms,
+			registered_by_principal, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		t.ID, t.AppID, t.ScriptID, t.Kind, t.Enabled, t.DispatchMode, t.RetryMaxAttempts, t.RetryBackoff, t.RetryBaseMS,
+		t.RegisteredByPrincipal, int64(t.CreatedAt), int64(t.UpdatedAt))
+	if db.IsForeignKey(err) {
+		return errNoScript
+	}
+	if err != nil {
+		return fmt.Errorf("insert trigger: %w", err)
+	}
+	o.triggers.changed(tx, t.AppID)
+	return kindOf(t.Kind).store(tx, t)
 }
 
 var (
@@ -65,8 +68,18 @@ var (
 	errNoTrigger = cloud.Errorf(cloud.NotFound, "the app has no such trigger")
 )
 
-// checkTrigger checks everything about a trigger and completes its filter.
-func (o *Outbox) checkTrigger(ctx context.Context, t *cloud.Trigger) error {
+// CheckTrigger fills in what was left out of a trigger's retry policy, completes its filter
+// and checks everything but whether its script exists.
+func (o *Outbox) CheckTrigger(t *cloud.Trigger) error {
+	t.DispatchMode = cmp.Or(t.DispatchMode, cloud.DispatchAsync)
+	t.RetryMaxAttempts = cmp.Or(t.RetryMaxAttempts, o.o.Retry.MaxAttempts)
+	t.RetryBackoff = cmp.Or(t.RetryBackoff, o.o.Retry.Backoff)
+	t.RetryBaseMS = cmp.Or(t.RetryBaseMS, o.o.Retry.BaseMS)
+	return checkTrigger(t)
+}
+
+// checkTrigger checks everything about a trigger but its script, and completes its filter.
+func checkTrigger(t *cloud.Trigger) error {
 	k := kindOf(t.Kind)
 	switch {
 	case k == nil:
@@ -79,9 +92,11 @@ func (o *Outbox) checkTrigger(ctx context.Context, t *cloud.Trigger) error {
 	if err := k.check(t); err != nil {
 		return err
 	}
-	if err := retryOf(t).Check(); err != nil {
-		return err
-	}
+	return retryOf(t).Check()
+}
+
+// checkScript answers for another app's script as for one that doesn't exist.
+func (o *Outbox) checkScript(ctx context.Context, t *cloud.Trigger) error {
 	s, err := o.o.Scripts.Script(ctx, t.ScriptID)
 	if cloud.KindOf(err) == cloud.NotFound || err == nil && s.AppID != t.AppID {
 		return errNoScript
@@ -145,23 +160,31 @@ func (o *Outbox) UpdateTrigger(ctx context.Context, app cloud.AppID, id cloud.Tr
 		if !p.apply(t) {
 			return cloud.Errorf(cloud.Invalid, "the filter has fields that a %s trigger doesn't have", t.Kind)
 		}
-		if err := o.checkTrigger(ctx, t); err != nil {
+		if err := checkTrigger(t); err != nil {
 			return err
 		}
-		t.UpdatedAt = cloud.TimeOf(tx.Now)
-		_, err = tx.Exec(`
-			UPDATE triggers SET script_id = ?, enabled = ?, dispatch_mode = ?, retry_max_attempts = ?, retry_backoff = ?, retry_base_ms = ?, updated_at = ?
-			WHERE id = ?`, t.ScriptID, t.Enabled, t.DispatchMode, t.RetryMaxAttempts, t.RetryBackoff, t.RetryBaseMS, int64(t.UpdatedAt), t.ID)
-		if db.IsForeignKey(err) {
-			return errNoScript
+		if err := o.checkScript(ctx, t); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("update trigger: %w", err)
-		}
-		o.triggers.changed(tx, app)
-		return kindOf(t.Kind).store(tx, t)
+		return o.UpdateTriggerTx(tx, t)
 	})
 	return t, err
+}
+
+// UpdateTriggerTx stores a trigger that has passed CheckTrigger over the one with its id.
+func (o *Outbox) UpdateTriggerTx(tx *db.Tx, t *cloud.Trigger) error {
+	t.UpdatedAt = cloud.TimeOf(tx.Now)
+	_, err := tx.Exec(`
+		UPDATE triggers SET script_id = ?, enabled = ?, dispatch_mode = ?, retry_max_attempts = ?, retry_backoff = ?, retry_base_ms = ?, updated_at = ?
+		WHERE id = ?`, t.ScriptID, t.Enabled, t.DispatchMode, t.RetryMaxAttempts, t.RetryBackoff, t.RetryBaseMS, int64(t.UpdatedAt), t.ID)
+	if db.IsForeignKey(err) {
+		return errNoScript
+	}
+	if err != nil {
+		return fmt.Errorf("update trigger: %w", err)
+	}
+	o.triggers.changed(tx, t.AppID)
+	return kindOf(t.Kind).store(tx, t)
 }
 
 // apply reports false when p has fields of another kind.
@@ -191,17 +214,25 @@ func set[T any](to, from *T) {
 // DeleteTrigger deletes a trigger. Rows of it that wait become dead letters when they are
 // due, with that reason.
 func (o *Outbox) DeleteTrigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID) error {
-	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
-		res, err := tx.Exec(`DELETE FROM triggers WHERE id = ? AND app_id = ?`, id, app)
-		if err != nil {
-			return fmt.Errorf("delete trigger: %w", err)
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return cmp.Or[error](err, errNoTrigger)
-		}
-		o.triggers.changed(tx, app)
-		return nil
-	})
+	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error { return o.DeleteTriggerTx(tx, app, id) })
+}
+
+// DeleteTriggerTx is DeleteTrigger within a transaction.
+func (o *Outbox) DeleteTriggerTx(tx *db.Tx, app cloud.AppID, id cloud.TriggerID) error {
+	res, err := tx.Exec(`DELETE FROM triggers WHERE id = ? AND app_id = ?`, id, app)
+	if err != nil {
+		return fmt.Errorf("delete trigger: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return cmp.Or[error](err, errNoTrigger)
+	}
+	o.triggers.changed(tx, app)
+	return nil
+}
+
+// TriggersTx are all triggers of an app, by id.
+func (o *Outbox) TriggersTx(rx *db.Rx, app cloud.AppID) ([]*cloud.Trigger, error) {
+	return selectTriggers(rx, `WHERE app_id = ? ORDER BY id`, app)
 }
 
 // selectTriggers loads the triggers that a clause selects, with their filters.

@@ -77,6 +77,12 @@ func (s *Server) api() []endpoint {
 		{"GET", "/admin/apps/{app}/outbox", cloud.OutboxManage, app, "", call(s.rows), "Lists waiting, running and retrying work, oldest first."},
 		{"DELETE", "/admin/apps/{app}/outbox/{id}", cloud.OutboxManage, app, "outbox.cancel", call(s.cancel), "Cancels work that is not running."},
 
+		{"POST", "/admin/apps/{app}/deploy", cloud.AppDeploy, app, "app.deploy", call(s.deploy).answers(200).takes(maxDeployBody), "Makes an app hold a project: scripts, routes and triggers, all or nothing."},
+		{"POST", "/admin/apps/{app}/deploy/plan", cloud.AppDeploy, app, "", call(s.planDeploy).answers(200).takes(maxDeployBody), "Checks a project and shows what a deployment would change."},
+		{"GET", "/admin/apps/{app}/deployments", cloud.AppDeploy, app, "", call(s.deployments), "Lists the deployments that are kept, newest first."},
+		{"POST", "/admin/apps/{app}/rollback", cloud.AppDeploy, app, "app.rollback", call(s.rollbackApp).answers(200), "Brings back what an earlier deployment had deployed, as a deployment of its own."},
+		{"POST", "/admin/apps/{app}/rollback/plan", cloud.AppDeploy, app, "", call(s.planRollback).answers(200), "Shows what a rollback would change."},
+
 		{"GET", "/admin/apps/{app}/kv", cloud.KVRead, app, "", call(s.collections), "Lists the collections of an app."},
 		{"GET", "/admin/apps/{app}/kv/{collection}", cloud.KVRead, app, "", call(s.kvKeys), "Lists the keys of a collection."},
 		{"GET", "/admin/apps/{app}/kv/{collection}/{key...}", cloud.KVRead, app, "", call(s.kvGet), "Shows a key's value."},

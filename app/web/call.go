@@ -38,6 +38,7 @@ type handler struct {
 	in, out reflect.Type // none: no body
 	status  int          // 0: by the method
 	media   string       // of the answer; "": JSON
+	limit   int64        // bytes of the body; 0: what a script or a value may need
 }
 
 // none is the input or the output of an endpoint that has none.
@@ -129,6 +130,12 @@ func (h handler) answers(status int) handler {
 	return h
 }
 
+// takes sets how large a body may be.
+func (h handler) takes(bytes int64) handler {
+	h.limit = bytes
+	return h
+}
+
 func (e *endpoint) writes() bool { return e.method != http.MethodGet }
 
 func (e *endpoint) hasBody() bool {
@@ -150,7 +157,7 @@ func (e *endpoint) status() int {
 
 func (s *Server) decodeInput(e *endpoint, q *request, in any) error {
 	if e.hasBody() {
-		return decodeBody(q.w, q.r, s.adminBodyLimit(), in)
+		return decodeBody(q.w, q.r, cmp.Or(e.run.limit, s.adminBodyLimit()), in)
 	}
 	return decodeQuery(q.r.URL.RawQuery, in)
 }

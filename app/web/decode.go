@@ -5,6 +5,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -103,6 +104,9 @@ func decodeValue(raw []byte, v reflect.Value, name string) error {
 	if isObject(v.Type()) {
 		return decodeObject(raw, v, name)
 	}
+	if v.Kind() == reflect.Slice && isObject(v.Type().Elem()) {
+		return decodeObjects(raw, v, name)
+	}
 	err := json.Unmarshal(raw, v.Addr().Interface())
 	var own *cloud.Error
 	switch {
@@ -134,6 +138,21 @@ func decodeObject(raw []byte, v reflect.Value, name string) error {
 			continue
 		}
 		if err := decodeValue(raw, v.FieldByIndex(f.index), join(name, f.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decodeObjects reads a list of objects; errors name the place in it.
+func decodeObjects(raw []byte, v reflect.Value, name string) error {
+	var entries []json.RawMessage
+	if json.Unmarshal(raw, &entries) != nil {
+		return cloud.Errorf(cloud.BadRequest, "%s: want a list of objects", name)
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(entries), len(entries)))
+	for i, entry := range entries {
+		if err := decodeValue(entry, v.Index(i), fmt.Sprintf("%s[%d]", name, i)); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/control"
 	"picloud/app/data"
+	"picloud/app/deploy"
 	"picloud/app/executor"
 	"picloud/app/outbox"
 	"picloud/app/sdk"
@@ -87,7 +88,7 @@ func newEmptyWorld(tb testing.TB, set ...func(*Options)) *world {
 	c.SetCompiler(exec)
 	out.SetRunner(exec)
 	serve(tb, log.Serve, store.Serve, out.Serve)
-	o := Options{Control: c, Outbox: out, Data: store, Log: log, Logger: logger, Now: w.clock.Now, SessionTTL: time.Hour}
+	o := Options{Control: c, Outbox: out, Data: store, Log: log, Deployer: deploy.New(d, c, out), Logger: logger, Now: w.clock.Now, SessionTTL: time.Hour}
 	for _, f := range set {
 		f(&o)
 	}

@@ -38,13 +38,19 @@ func (s *Server) ingress(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	inv := invocation(m.Route.AppID, m.Route.ScriptID, req)
-	inv.Route = m.Route.ID
+	inv := routed(m.Route, req)
 	if m.Route.DispatchMode == cloud.DispatchAsync {
 		s.submit(w, r, inv)
 		return
 	}
 	s.runAndAnswer(r.Context(), w, r, inv)
+}
+
+// routed is an invocation of the script that a route leads to.
+func routed(rt *cloud.Route, req *cloud.Request) *cloud.Invocation {
+	inv := invocation(rt.AppID, rt.ScriptID, req)
+	inv.Route = rt.ID
+	return inv
 }
 
 // noRoute answers what no route takes: 405 when only the method is wrong, and a redirect
@@ -107,6 +113,9 @@ func (s *Server) runAndAnswer(ctx context.Context, w http.ResponseWriter, r *htt
 	// leaving, and with it ctx, in the middle of a long run.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	res := s.Outbox.Do(ctx, inv)
+	if next := s.takenOver(r, inv, res); next != nil {
+		inv, res = next, s.Outbox.Do(ctx, next)
+	}
 	if res.ScriptVersion == 0 && res.Err != nil { // refused before any script ran: there is no execution to look up
 		s.fail(w, r, callersView(res.Err))
 		return
@@ -117,6 +126,22 @@ func (s *Server) runAndAnswer(ctx context.Context, w http.ResponseWriter, r *htt
 		return
 	}
 	answer(w, r, res)
+}
+
+// takenOver is the invocation to run instead of one whose script was deleted between its
+// match and its run, when another script has the route now: a deployment drops no request.
+func (s *Server) takenOver(r *http.Request, inv *cloud.Invocation, res *cloud.Result) *cloud.Invocation {
+	if inv.Route.IsZero() || res.ScriptVersion != 0 || cloud.KindOf(res.Err) != cloud.NotFound {
+		return nil
+	}
+	s.Control.Refresh()
+	m := s.Control.Routes().Find(inv.Request.Host, r.Method, r.URL.EscapedPath()).Match
+	if m == nil || m.Route.ScriptID == inv.Script || m.Route.DispatchMode != cloud.DispatchSync {
+		return nil
+	}
+	req := *inv.Request
+	req.Params, req.Rest, req.Path = m.Params, m.Rest, m.Path
+	return routed(m.Route, &req)
 }
 
 // callersView takes from a script's failure what is only its author's to see: messages and

@@ -261,7 +261,7 @@ var nullable = map[string]bool{
 	"expires_at": true, "last_used_at": true, "claimed_at": true, "lease_until": true, "resolved_at": true,
 	"started_at": true, "finished_at": true, "last_sync_at": true,
 	"cloud.AuditEntry.app_id": true, "cloud.AuditEntry.user_id": true, "cloud.Key.app_id": true, "web.newKey.app_id": true,
-	"control.Version.saved_by": true,
+	"control.Version.saved_by": true, "deploy.Deployment.user_id": true,
 }
 
 var enumOf = map[reflect.Type][]string{

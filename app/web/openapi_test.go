@@ -85,6 +85,9 @@ func TestTable(t *testing.T) {
 	unaudited := map[string]bool{
 		"POST /execute/{id}":      true, // it has an execution log
 		"POST /admin/auth/logout": true,
+
+		"POST /admin/apps/{app}/deploy/plan":   true, // they change nothing
+		"POST /admin/apps/{app}/rollback/plan": true,
 	}
 	table := new(Server).api()
 	for i := range table {
@@ -101,6 +104,9 @@ func TestTable(t *testing.T) {
 		}
 		if e.method == http.MethodDelete && e.status() != http.StatusNoContent {
 			t.Errorf("%s: answers %d", name, e.status())
+		}
+		if kind, of := strings.CutPrefix(e.path, triggerPath); of && e.method == http.MethodPost && !e.run.in.Implements(reflect.TypeFor[triggerMaker]()) {
+			t.Errorf("%s: give its input the method make() (*cloud.Trigger, error), so that projects can be deployed with triggers of kind %s", name, kind)
 		}
 		if e.hasBody() && e.run.in.Kind() != reflect.Struct {
 			t.Errorf("%s: its input is not an object", name)

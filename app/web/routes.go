@@ -35,13 +35,17 @@ type routeInput struct {
 	DispatchMode  string `json:"dispatch_mode"` // sync when left out
 }
 
-func (s *Server) createRoute(ctx context.Context, q *request, in routeInput) (*cloud.Route, error) {
-	rt := &cloud.Route{
-		AppID: q.appID, ScriptID: q.script.ID,
+func (in *routeInput) route() *cloud.Route {
+	return &cloud.Route{
 		HostKind: cmp.Or(in.HostKind, "any"), Host: in.Host, HostParamName: in.HostParamName,
 		PathKind: cmp.Or(in.PathKind, "exact"), Path: in.Path,
 		Method: strings.ToUpper(in.Method), DispatchMode: cmp.Or(in.DispatchMode, cloud.DispatchSync),
 	}
+}
+
+func (s *Server) createRoute(ctx context.Context, q *request, in routeInput) (*cloud.Route, error) {
+	rt := in.route()
+	rt.AppID, rt.ScriptID = q.appID, q.script.ID
 	if err := s.Control.CreateRoute(ctx, rt); err != nil {
 		return nil, err
 	}

@@ -25,16 +25,22 @@ type scriptInput struct {
 	Limits         cloud.Limits `json:"limits"`
 }
 
-func (s *Server) createScript(ctx context.Context, q *request, in scriptInput) (*cloud.Script, error) {
+// script is the one that in asks for, for an app.
+func (in *scriptInput) script(app cloud.AppID) (*cloud.Script, error) {
 	sc := &cloud.Script{
-		AppID: q.appID, Name: in.Name, Description: in.Description, Source: in.Source,
+		AppID: app, Name: in.Name, Description: in.Description, Source: in.Source,
 		Engine: in.Engine, Isolation: in.Isolation, Limits: in.Limits,
-	}
-	if err := checkTimeout(in.TimeoutSeconds); err != nil {
-		return nil, err
 	}
 	if in.TimeoutSeconds != nil {
 		sc.TimeoutSeconds = *in.TimeoutSeconds
+	}
+	return sc, checkTimeout(in.TimeoutSeconds)
+}
+
+func (s *Server) createScript(ctx context.Context, q *request, in scriptInput) (*cloud.Script, error) {
+	sc, err := in.script(q.appID)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.Control.CreateScript(ctx, q.who, sc); err != nil {
 		return nil, err

@@ -80,18 +80,27 @@ func (in *triggerInput) trigger(kind string) (*cloud.Trigger, error) {
 	return t, nil
 }
 
+// triggerMaker is the input of a kind: the body of POST /triggers/{kind}, and what a project
+// that is deployed lists beside that kind.
+type triggerMaker interface {
+	make() (*cloud.Trigger, error)
+}
+
 type kvTriggerInput struct {
 	triggerInput
 	cloud.KVFilter
 }
 
-func (s *Server) createKVTrigger(ctx context.Context, q *request, in kvTriggerInput) (*triggerView, error) {
+func (in kvTriggerInput) make() (*cloud.Trigger, error) {
 	t, err := in.trigger(cloud.SourceKV)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		t.KV = &in.KVFilter
 	}
-	t.KV = &in.KVFilter
-	return s.createTrigger(ctx, q, t)
+	return t, err
+}
+
+func (s *Server) createKVTrigger(ctx context.Context, q *request, in kvTriggerInput) (*triggerView, error) {
+	return s.createTrigger(ctx, q, in)
 }
 
 // deadLetterTriggerInput has no retry policy: handlers of dead letters run once.
@@ -101,16 +110,23 @@ type deadLetterTriggerInput struct {
 	cloud.DeadLetterFilter
 }
 
-func (s *Server) createDeadLetterTrigger(ctx context.Context, q *request, in deadLetterTriggerInput) (*triggerView, error) {
+func (in deadLetterTriggerInput) make() (*cloud.Trigger, error) {
 	t, err := (&triggerInput{ScriptID: in.ScriptID, Enabled: in.Enabled}).trigger(cloud.SourceDeadLetter)
+	if err == nil {
+		t.DeadLetter = &in.DeadLetterFilter
+	}
+	return t, err
+}
+
+func (s *Server) createDeadLetterTrigger(ctx context.Context, q *request, in deadLetterTriggerInput) (*triggerView, error) {
+	return s.createTrigger(ctx, q, in)
+}
+
+func (s *Server) createTrigger(ctx context.Context, q *request, in triggerMaker) (*triggerView, error) {
+	t, err := in.make()
 	if err != nil {
 		return nil, err
 	}
-	t.DeadLetter = &in.DeadLetterFilter
-	return s.createTrigger(ctx, q, t)
-}
-
-func (s *Server) createTrigger(ctx context.Context, q *request, t *cloud.Trigger) (*triggerView, error) {
 	if err := s.ownScript(ctx, q, t.ScriptID); err != nil {
 		return nil, err
 	}

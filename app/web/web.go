@@ -17,6 +17,7 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/control"
 	"picloud/app/data"
+	"picloud/app/deploy"
 	"picloud/app/executor"
 	"picloud/app/outbox"
 )
@@ -27,6 +28,8 @@ type Options struct {
 	Outbox  *outbox.Outbox
 	Data    *data.Store
 	Log     *executor.Log
+
+	Deployer *deploy.Deployer
 
 	Registry prometheus.Gatherer // what /metrics shows; nil: nothing
 	Logger   *slog.Logger        // slog.Default()
