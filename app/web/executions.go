@@ -6,6 +6,7 @@ import (
 
 	"picloud/app/cloud"
 	"picloud/app/executor"
+	"picloud/app/outbox"
 )
 
 type executionQuery struct {
@@ -23,6 +24,10 @@ func (s *Server) executions(ctx context.Context, q *request, in executionQuery) 
 	}
 	if !slices.Contains(statuses, in.Status) {
 		return list[*cloud.Execution]{}, cloud.Errorf(cloud.BadRequest, "status: want one of %v", statuses[1:])
+	}
+	if isLive(in.Status) {
+		query := outbox.EventQuery{ScriptID: in.ScriptID, Status: in.Status, Source: in.Source, Since: in.Since}
+		return listOf(s.Outbox.Events(ctx, q.appID, query, page))
 	}
 	query := executor.Query{ScriptID: in.ScriptID, Status: in.Status, Source: in.Source, Since: in.Since}
 	found, next, err := s.Log.Executions(ctx, q.appID, query, page)
@@ -101,6 +106,11 @@ func (s *Server) abandoned(ctx context.Context, q *request, in pageQuery) (list[
 	return listOf(s.Outbox.Abandoned(ctx, q.appID, page))
 }
 
-// statuses are what the list can be asked for; the first asks for all. What is queued,
-// running or dead is in the outbox and among the dead letters.
+// isLive reports that events of a status are in the outbox or among the dead letters: the
+// log has only attempts that ended.
+func isLive(s cloud.Status) bool {
+	return s == cloud.StatusQueued || s == cloud.StatusRunning || s == cloud.StatusDead
+}
+
+// statuses are what the list can be asked for; the first asks for all attempts that ended.
 var statuses = []cloud.Status{"", cloud.StatusSuccess, cloud.StatusError, cloud.StatusTimeout, cloud.StatusBudget, cloud.StatusConflict, cloud.StatusQueued, cloud.StatusRunning, cloud.StatusDead}
