@@ -117,6 +117,7 @@ type Request struct {
 	Method        string            `json:"method"`
 	Host          string            `json:"host"`
 	Path          string            `json:"path"`
+	URL           string            `json:"url"` // absolute: scheme, host, path and the query as it came
 	Params        map[string]string `json:"params"`
 	Query         map[string]any    `json:"query"`   // string, or list of strings when repeated
 	Headers       map[string]string `json:"headers"` // names in lower case, repeated ones joined with ", "

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picloud/app/cloud"
 )
 
 var benchScripts = []struct{ name, source, input string }{
@@ -69,4 +71,38 @@ func BenchmarkCold(b *testing.B) {
 			c.Close()
 		}
 	})
+}
+
+// BenchmarkSDK is what executions cost with the real SDK: a context that is warm, one that is
+// made for the run, and the same for a fetch handler, which loads the web's classes.
+func BenchmarkSDK(b *testing.B) {
+	e := sdkQuickJS(b)
+	for _, s := range []struct{ name, source string }{
+		{"hello", `export default (ctx) => ({ hello: "world" })`},
+		{"fetch", `export default { fetch(request) { return new Response("hello " + request.method) } }`},
+	} {
+		h := newWebHost(b, &cloud.Request{Method: "GET", Host: "a.b", Path: "/", URL: "http://a.b/", Headers: map[string]string{"accept": "*/*", "user-agent": "x"}})
+		b.Run(s.name+"/warm", func(b *testing.B) {
+			c := start(b, e, s.source)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, f := c.Run(h, budget(time.Minute)); f != nil {
+					b.Fatal(f.Err)
+				}
+			}
+		})
+		b.Run(s.name+"/cold", func(b *testing.B) {
+			p := mustCompile(b, e, s.source)
+			for b.Loop() {
+				c, err := e.NewContext(p, testLimits)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, f := c.Run(h, budget(time.Minute)); f != nil {
+					b.Fatal(f.Err)
+				}
+				c.Close()
+			}
+		})
+	}
 }

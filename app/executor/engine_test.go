@@ -12,6 +12,7 @@ import (
 	lib "modernc.org/libquickjs"
 
 	"picloud/app/cloud"
+	"picloud/app/sdk"
 )
 
 // fakeHost is a Host with a map for a store.
@@ -62,7 +63,7 @@ func budget(d time.Duration) Budget {
 
 func testQuickJS(t testing.TB) Engine {
 	t.Helper()
-	e, err := newQuickJS(testPrelude)
+	e, err := newQuickJS(testPrelude, sdk.Modern)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func New(o Options) (*Executor, error) {
 			return nil, cloud.Errorf(cloud.Invalid, "PICLOUD_ENGINES: there is no engine %q, only quickjs and otto", name)
 		}
 		var err error
-		if e.engines[name], err = newEngine(sdk.Prelude); err != nil {
+		if e.engines[name], err = newEngine(); err != nil {
 			return nil, fmt.Errorf("engine %s: %w", name, err)
 		}
 	}
@@ -87,9 +87,9 @@ func New(o Options) (*Executor, error) {
 }
 
 // engines are all there are.
-var engines = map[string]func(prelude string) (Engine, error){
-	cloud.EngineQuickJS: func(prelude string) (Engine, error) { return newQuickJS(prelude) },
-	cloud.EngineOtto:    func(prelude string) (Engine, error) { return newOtto(prelude) },
+var engines = map[string]func() (Engine, error){
+	cloud.EngineQuickJS: func() (Engine, error) { return newQuickJS(sdk.Prelude, sdk.Modern) },
+	cloud.EngineOtto:    func() (Engine, error) { return newOtto(sdk.Prelude) },
 }
 
 // Close frees all contexts that nothing runs in.

@@ -186,7 +186,7 @@ const canary = `module.exports = function (ctx) {
 };`
 
 func TestHostileScripts(t *testing.T) {
-	e, err := newQuickJS(sdk.Prelude)
+	e, err := newQuickJS(sdk.Prelude, sdk.Modern)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestHostileOtto(t *testing.T) {
 // TestHostileTogether runs hostile scripts beside honest ones on several goroutines: what is
 // taken from one context must never hurt another. PICLOUD_LONG makes it run for a minute.
 func TestHostileTogether(t *testing.T) {
-	e, err := newQuickJS(sdk.Prelude)
+	e, err := newQuickJS(sdk.Prelude, sdk.Modern)
 	if err != nil {
 		t.Fatal(err)
 	}

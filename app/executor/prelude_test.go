@@ -17,6 +17,7 @@ const testPrelude = `(function (global) {
     global.log = { info: function (m) { call("log", [String(m)]); } };
     global.kv = { get: function (k) { return call("kv.get", [k]); }, set: function (k, v) { call("kv.set", [k, v]); } };
     return {
+      adapt: function (o) { return undefined; },
       begin: function (json) { return parse(json); },
       finish: function (v) { var s = str(v); return "v" + (s === undefined ? "" : s); },
       fail: function (e) { return e instanceof HttpError ? "h" + str([e.status, e.body]) : ""; },

@@ -17,6 +17,7 @@ import (
 // quickJS is the default engine: ES2023 with a real memory limit.
 type quickJS struct {
 	prelude  []byte // bytecode
+	modern   []byte // of the web's classes
 	lockdown []byte
 }
 
@@ -39,11 +40,14 @@ const (
 // compiling bounds how many scripts are compiled at once: each may take compileMemory.
 var compiling = make(chan struct{}, 2)
 
-// newQuickJS makes the engine for one prelude.
-func newQuickJS(prelude string) (*quickJS, error) {
+// newQuickJS makes the engine for one prelude and its modern part, see sdk.Modern.
+func newQuickJS(prelude, modern string) (*quickJS, error) {
 	e := &quickJS{}
 	err := withCompiler(func(c *quickCompiler) (err error) {
 		if e.prelude, err = c.compile("picloud.js", prelude, lib.MJS_EVAL_TYPE_GLOBAL); err != nil {
+			return err
+		}
+		if e.modern, err = c.compile("picloud.js", modern, lib.MJS_EVAL_TYPE_GLOBAL); err != nil {
 			return err
 		}
 		e.lockdown, err = c.compile("lockdown.js", quickLockdown, lib.MJS_EVAL_TYPE_GLOBAL)

@@ -14,13 +14,13 @@ import (
 // quickContext runs one script.
 type quickContext struct {
 	*quickRuntime
-	program                       *quickProgram
-	begin, finish, fail, describe lib.TJSValue
-	handler                       lib.TJSValue
-	base                          int64 // heap after loading, in bytes
-	runs                          int
-	spent                         bool
-	stack                         string // of the exception that a stop raised, in the running execution
+	program                              *quickProgram
+	adapt, begin, finish, fail, describe lib.TJSValue
+	handler                              lib.TJSValue
+	base                                 int64 // heap after loading, in bytes
+	runs                                 int
+	spent                                bool
+	stack                                string // of the exception that a stop raised, in the running execution
 }
 
 const (
@@ -55,18 +55,20 @@ func (c *quickContext) install(e *quickJS) error {
 	if isException(surface) {
 		return fmt.Errorf("load the SDK: %s", c.exception())
 	}
-	host := lib.XJS_NewCFunction2(c.tls, c.ctx, cfunc(quickHostCall), c.text.put(c.tls, "host"), 2, lib.EJS_CFUNC_generic, 0)
-	inner := c.call(surface, jsUndefined, host)
+	c.modern = e.modern
+	host, modern := c.newNative("host", quickHostCall), c.newNative("modern", quickModern)
+	inner := c.call(surface, jsUndefined, host, modern)
 	if isException(inner) {
 		return fmt.Errorf("load the SDK: %s", c.exception())
 	}
-	for name, f := range map[string]*lib.TJSValue{"begin": &c.begin, "finish": &c.finish, "fail": &c.fail, "describe": &c.describe} {
+	for name, f := range map[string]*lib.TJSValue{"adapt": &c.adapt, "begin": &c.begin, "finish": &c.finish, "fail": &c.fail, "describe": &c.describe} {
 		if *f = c.property(inner, name); lib.XJS_IsFunction(c.tls, c.ctx, *f) == 0 {
 			return fmt.Errorf("load the SDK: the prelude has no function %s", name)
 		}
 	}
 	c.freeValue(inner)
 	c.freeValue(host)
+	c.freeValue(modern)
 	c.freeValue(surface)
 	if v := lib.XJS_EvalFunction(c.tls, c.ctx, c.load(e.lockdown)); isException(v) {
 		return fmt.Errorf("lock a context down: %s", c.exception())
@@ -233,6 +235,9 @@ func (c *quickContext) execute() (string, *Failure) {
 	}
 	out := c.call(c.finish, jsUndefined, v)
 	c.freeValue(v)
+	if isObject(out) { // a promise: a body is still to be read
+		out = c.settle(out)
+	}
 	return c.answer(out)
 }
 

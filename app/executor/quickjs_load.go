@@ -23,12 +23,29 @@ func (c *quickContext) instantiate() *Failure {
 		}
 		return c.failure(e)
 	}
-	if lib.XJS_IsFunction(c.tls, c.ctx, h) == 0 {
-		c.freeValue(h)
+	if h = c.handlerOf(h); isException(h) {
+		e := lib.XJS_GetException(c.tls, c.ctx)
+		defer c.freeValue(e)
+		return c.failure(e)
+	}
+	if isUndefined(h) {
 		return noHandler(c.program.file)
 	}
 	c.handler = h
 	return nil
+}
+
+// handlerOf is what handles events of an export x, which it takes: x itself when it is a
+// function, the adapter of an object with a fetch method, else undefined.
+func (c *quickContext) handlerOf(x lib.TJSValue) lib.TJSValue {
+	if lib.XJS_IsFunction(c.tls, c.ctx, x) != 0 {
+		return x
+	}
+	defer c.freeValue(x)
+	if !isObject(x) {
+		return jsUndefined
+	}
+	return c.call(c.adapt, jsUndefined, x)
 }
 
 func (c *quickContext) esHandler() lib.TJSValue {
@@ -68,10 +85,12 @@ func (c *quickContext) commonJSHandler() lib.TJSValue {
 		return v
 	}
 	x := c.property(module, "exports")
-	for _, name := range []string{"default", "handler"} {
+	for _, name := range []string{"fetch", "default", "handler"} {
 		if isObject(x) && lib.XJS_IsFunction(c.tls, c.ctx, x) == 0 {
-			if h := c.property(x, name); !isUndefined(h) {
+			if h := c.property(x, name); !isUndefined(h) && name != "fetch" {
 				return h
+			} else if !isUndefined(h) {
+				return x
 			}
 		}
 	}

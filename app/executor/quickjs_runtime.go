@@ -24,6 +24,8 @@ type quickRuntime struct {
 	cells uintptr // C memory for three values and a size, outside of the arena
 	text  cbuffer // C memory for strings on their way in
 
+	modern []byte // bytecode of the SDK's modern part, loaded when a script needs it
+
 	host  Host  // of the running execution
 	ops   int64 // operations of the running execution, in steps of quickPoll
 	most  int64 // operations it may use

@@ -48,8 +48,8 @@ func readAnswer(finished []byte) (*cloud.Result, error) {
 	switch form {
 	case 'u':
 		return &cloud.Result{StatusCode: 204}, nil
-	case 'r', 'h':
-		res, err := readResponse(rest)
+	case 'r', 'h', 'f':
+		res, err := readResponse(rest, form == 'f')
 		if err == nil {
 			res.Discard = form == 'h'
 		}
@@ -66,7 +66,9 @@ type head struct {
 	IsBase64   json.RawMessage `json:"isBase64"`
 }
 
-func readResponse(b []byte) (*cloud.Result, error) {
+// readResponse reads a response. Headers that are not the script's to set are left out of a
+// lenient one: a Response may have come from another server, with that server's.
+func readResponse(b []byte, lenient bool) (*cloud.Result, error) {
 	first, body, ok := bytes.Cut(b, []byte("\n"))
 	var h head
 	if !ok || json.Unmarshal(first, &h) != nil {
@@ -76,7 +78,7 @@ func readResponse(b []byte) (*cloud.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	header, err := readHeaders(h.Headers)
+	header, err := readHeaders(h.Headers, lenient)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +122,8 @@ func readBody(res *cloud.Result, b []byte, isBase64 bool) error {
 		return nil
 	case 's':
 		return textBody(res, rest, isBase64)
+	case 't', 'b':
+		return rawBody(res, rest, form == 'b')
 	case 'j':
 		if isBase64 || !json.Valid(rest) {
 			return invalid("with isBase64 the body must be a base64 string, not %s", nameOf(rest))
@@ -153,6 +157,18 @@ func textBody(res *cloud.Result, text []byte, isBase64 bool) error {
 	return nil
 }
 
+// rawBody is the body of a Response: text as it is, or bytes in base64.
+func rawBody(res *cloud.Result, text []byte, isBase64 bool) (err error) {
+	if !isBase64 {
+		res.Body = bytes.ToValidUTF8(text, []byte("\ufffd"))
+		return nil
+	}
+	if res.Body, err = base64.StdEncoding.AppendDecode(nil, text); err != nil {
+		return invalid("the response can't be read")
+	}
+	return nil
+}
+
 func setType(res *cloud.Result, contentType string) {
 	if res.Header == nil {
 		res.Header = make(map[string]string, 1)
@@ -177,8 +193,10 @@ var ownHeaders = map[string]bool{
 	"proxy-connection": true, "te": true, "trailer": true, "transfer-encoding": true, "upgrade": true,
 }
 
+func isOwn(name string) bool { return ownHeaders[name] || strings.HasPrefix(name, "x-picloud-") }
+
 // readHeaders reads the script's headers, names in lower case.
-func readHeaders(v json.RawMessage) (map[string]string, error) {
+func readHeaders(v json.RawMessage, lenient bool) (map[string]string, error) {
 	if len(v) == 0 || string(v) == "null" {
 		return nil, nil
 	}
@@ -189,6 +207,9 @@ func readHeaders(v json.RawMessage) (map[string]string, error) {
 	out, size := make(map[string]string, len(in)+1), 0
 	for _, given := range slices.Sorted(maps.Keys(in)) {
 		name := strings.ToLower(given)
+		if lenient && isOwn(name) {
+			continue
+		}
 		value, absent, err := readHeader(name, in[given])
 		if err != nil {
 			return nil, err
@@ -216,7 +237,7 @@ func readHeader(name string, v json.RawMessage) (value string, absent bool, err 
 		return "", true, nil
 	case !httpguts.ValidHeaderFieldName(name):
 		return "", false, invalid("%.100q is not a header's name", name)
-	case ownHeaders[name], strings.HasPrefix(name, "x-picloud-"):
+	case isOwn(name):
 		return "", false, invalid("the header %s is set by PiCloud itself: leave it out", name)
 	}
 	list := []json.RawMessage{v}

@@ -69,7 +69,7 @@ func init() {
 			funcs[op] = f
 		}
 	}
-	Prelude, Types = assemblePrelude(), assembleTypes()
+	Prelude, Modern, Types = assemblePrelude(), assembleModern(), assembleTypes()
 }
 
 // Do runs the host function op. Once Ctx is over nothing runs any more. An error for which

@@ -1,8 +1,11 @@
 package sdk
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 
@@ -45,7 +48,7 @@ func (c *Call) Context() []byte {
 func contextSize(inv *cloud.Invocation) int {
 	n := len(inv.Event)
 	if r := inv.Request; r != nil {
-		n += len(r.Body) + len(r.RawBody) + len(r.RawBody)/8 + 64*len(r.Headers)
+		n += len(r.URL) + len(r.Body) + len(r.RawBody) + len(r.RawBody)/8 + 64*len(r.Headers)
 	}
 	return n
 }
@@ -79,6 +82,7 @@ func appendRequest(b []byte, r *cloud.Request) []byte {
 	b = appendString(append(b, `{"method":`...), r.Method)
 	b = appendString(append(b, `,"host":`...), r.Host)
 	b = appendString(append(b, `,"path":`...), r.Path)
+	b = appendString(append(b, `,"url":`...), requestURL(r))
 	b = appendMap(append(b, `,"params":`...), r.Params)
 	b = appendQuery(append(b, `,"query":`...), r.Query)
 	b = appendMap(append(b, `,"headers":`...), r.Headers)
@@ -95,6 +99,32 @@ func appendRequest(b []byte, r *cloud.Request) []byte {
 	b = appendString(append(b, `,"rest":`...), r.Rest)
 	b = appendString(append(b, `,"remoteAddress":`...), r.RemoteAddress)
 	return append(b, '}')
+}
+
+// requestURL is the URL that r came by, or what it must have been when r doesn't say: a
+// request that was stored before URLs were, or one made up by a person.
+func requestURL(r *cloud.Request) string {
+	if r.URL != "" {
+		return r.URL
+	}
+	query := url.Values{}
+	for name, v := range r.Query {
+		switch v := v.(type) {
+		case string:
+			query.Set(name, v)
+		case []string:
+			query[name] = v
+		case []any:
+			for _, one := range v {
+				query.Add(name, fmt.Sprint(one))
+			}
+		}
+	}
+	text := "http://" + cmp.Or(r.Host, "localhost") + cmp.Or(r.Path, "/") // the path is escaped
+	if len(query) > 0 {
+		text += "?" + query.Encode()
+	}
+	return text
 }
 
 func appendMap(b []byte, m map[string]string) []byte {

@@ -32,7 +32,7 @@ func TestContextOfRequest(t *testing.T) {
 	want := `{"app":{"id":"01930000-0000-7000-8000-000000000001","slug":"demo"},"script":{"id":"01930000-0000-7000-8000-000000000002","name":"he\"llo","version":4},` +
 		`"executionId":"01930000-0000-7000-8000-000000000003","rootExecutionId":"01930000-0000-7000-8000-000000000003","depth":0,"attempt":1,` +
 		`"idempotencyKey":"01930000-0000-7000-8000-000000000003","deadline":1767366245000,"principal":null,` +
-		`"request":{"method":"POST","host":"example.org","path":"/a","params":{"id":"7"},"query":{"q":"x","r":["1","2"],"s":["3"]},"headers":{"a":"1","b":"2"},` +
+		`"request":{"method":"POST","host":"example.org","path":"/a","url":"http://example.org/a?q=x&r=1&r=2&s=3","params":{"id":"7"},"query":{"q":"x","r":["1","2"],"s":["3"]},"headers":{"a":"1","b":"2"},` +
 		`"body":{"n":1},"rawBody":"{\"n\":1}","rest":"z","remoteAddress":"192.0.2.1"}}`
 	if got := string(c.Context()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

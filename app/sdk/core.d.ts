@@ -12,6 +12,8 @@ interface HttpRequest {
   method: string;
   host: string;
   path: string;
+  /** Absolute, with the query as it came; without /~slug. */
+  url: string;
   /** What the route's :names (and its host parameter) matched. */
   params: { [name: string]: string };
   /** A string each, a list when the name was repeated. */
@@ -90,7 +92,7 @@ interface HttpResponse {
   isBase64?: boolean;
 }
 
-/** The default export of a script. Undefined answers 204, an HttpResponse its status, anything else 200 as JSON. */
+/** The default export of a script. Undefined answers 204, an HttpResponse or a Response its status, anything else 200 as JSON. */
 type Handler = (ctx: Context) => any;
 
 /** Thrown by a handler, it answers that status and body and commits nothing. */

@@ -6,10 +6,10 @@
 // own properties only, and what crosses to the host is put together from strings.
 (function (global) {
   "use strict";
-  return function (host) {
+  return function (host, modern) {
     var parse = JSON.parse, stringify = JSON.stringify, Err = Error, TypeErr = TypeError, Text = String,
         create = Object.create, define = Object.defineProperty, freeze = Object.freeze, isArray = Array.isArray,
-        isFinite = global.isFinite, names = Object.getOwnPropertyNames,
+        isFinite = global.isFinite, names = Object.getOwnPropertyNames, descriptor = Object.getOwnPropertyDescriptor,
         uncurry = Function.prototype.bind.bind(Function.prototype.call),
         cut = uncurry("".substring), join = uncurry([].join);
     var last = null, lastCode = ""; // the newest exception of the SDK, for describe
@@ -113,6 +113,28 @@
     freeze(HttpError.prototype);
     own(global, "HttpError", freeze(HttpError), false, true);
 
+    // The web's classes are a program of their own, which is loaded when it is first needed.
+    var web = null, getters = create(null), modernNames = /*GLOBALS*/;
+    function theWeb() {
+      var i, d;
+      if (web !== null) { return web; }
+      web = modern({ call: call, fault: fault, json: json, stringify: stringify, own: own });
+      for (i = 0; i < modernNames.length; i++) {
+        d = descriptor(global, modernNames[i]);
+        if (d && d.get === getters[modernNames[i]] && d.configurable) { own(global, modernNames[i], web.globals[modernNames[i]]); }
+      }
+      return web;
+    }
+    function later(name) {
+      var d = create(null);
+      d.get = getters[name] = function () { return theWeb().globals[name]; };
+      d.set = function (v) { own(global, name, v, true); };
+      d.configurable = true;
+      define(global, name, d);
+    }
+    function allLater() { for (var i = 0; i < modernNames.length; i++) { later(modernNames[i]); } }
+    if (modern) { allLater(); }
+
 /*MODULES*/
     function commit() { call("ctx.commit", "[]"); }
     freeze(commit);
@@ -125,6 +147,7 @@
     // What finish and fail write for sdk.Answer: a letter for the form, then the text.
     //   u nothing, s a string as it is, j JSON, x why the value can't be sent
     //   r a response, h that of an HttpError: status and headers as JSON, a line feed, and the body as above
+    //   f a Response (written by the web's part): the same, but the body is u, t text as it is or b bytes in base64
     function form(v) {
       if (v === undefined) { return "u"; }
       return typeof v === "string" ? "s" + v : "j" + json(v, "the answer");
@@ -137,6 +160,7 @@
       try { return write(v); } catch (e) { return "x" + brief(e); }
     }
     function answer(v) {
+      if (web !== null && web.isResponse(v)) { return web.answer(v); }
       if (typeof v === "object" && v !== null && "statusCode" in v) {
         return response("r", v.statusCode, v.headers, v.isBase64, v.body);
       }
@@ -172,6 +196,7 @@
     }
 
     return {
+      adapt: function (o) { return modern && typeof o.fetch === "function" ? theWeb().adapt(o) : undefined; },
       begin: begin,
       finish: function (v) { return attempt(answer, v); },
       fail: function (e) { return isRefusal(e) ? attempt(refusal, e) : ""; },

@@ -32,6 +32,10 @@ type Module struct {
 	// prelude.js for what it may use. When it is empty, the global gets one function for each
 	// of Funcs, which passes its arguments on as they are.
 	JS string
+	// Modern is the module's part of the program of that name, in a block of its own behind the
+	// web's classes; reveal(name, value) gives it the names that Globals lists.
+	Modern  string
+	Globals []string
 	// Types are the module's declarations for picloud.d.ts.
 	Types string
 }
@@ -55,4 +59,5 @@ var Modules = []Module{
 	hexModule,
 	urlModule,
 	cryptoModule,
+	webModule,
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/robertkrimen/otto"
+	"modernc.org/quickjs"
 
 	"picloud/app/cloud"
 )
@@ -66,8 +67,36 @@ func surface(t *testing.T) []string {
 	for _, part := range []string{"ctx", "ctx.app", "ctx.script", "ctx.principal", "ctx.request"} {
 		lines = append(lines, members(s, part, part)...)
 	}
+	lines = append(lines, modernSurface(t)...)
 	slices.Sort(lines)
 	return slices.Compact(lines)
+}
+
+// modernSurface is what only modern engines have.
+func modernSurface(t *testing.T) []string {
+	t.Helper()
+	vm, err := quickjs.NewVM()
+	must(t, err)
+	t.Cleanup(func() { _ = vm.Close() })
+	e := quickEngine{vm}
+	_, err = e.eval("var modernForTest = (" + strings.TrimRight(strings.TrimSpace(withoutHead(Modern)), ";") + ")")
+	must(t, err)
+	s := newSandbox(t, e, false)
+	var lines []string
+	for _, name := range modernGlobals() {
+		lines = append(lines, name)
+		text := s.value(`var c = ` + name + `, all = []; if (/^class/.test(c)) {
+			for (var x of [c, c.prototype]) { all = all.concat(Object.getOwnPropertyNames(x)); }
+			var base = Object.getPrototypeOf(c.prototype); // Body is no global
+			if (base.constructor.name === "Body") { all = all.concat(Object.getOwnPropertyNames(base)); }
+		} return all.join(" ")`)
+		for member := range strings.FieldsSeq(strings.Trim(text, `"`)) {
+			if !slices.Contains([]string{"length", "name", "prototype", "constructor"}, member) || name == "File" && member == "name" || name == "DOMException" && member == "name" {
+				lines = append(lines, name+"."+member)
+			}
+		}
+	}
+	return lines
 }
 
 func members(s *sandbox, expression, prefix string) []string {
@@ -92,14 +121,15 @@ func TestTypesGolden(t *testing.T) {
 
 var (
 	blockStart = regexp.MustCompile(`^(?:declare (?:const|class) (\w+)|interface (\w+)).*\{$`)
-	member     = regexp.MustCompile(`^  (?:readonly )?(\w+)\??[(<:]`)
+	function   = regexp.MustCompile(`^declare function (\w+)`)
+	member     = regexp.MustCompile(`^  (?:static )?(?:readonly )?(\w+)\??[(<:]`)
 	nested     = regexp.MustCompile(`^  (app|script|principal): .*?\{ (.*) \};$`)
 	field      = regexp.MustCompile(`(\w+): `)
 )
 
 // declared is what picloud.d.ts says of the names that the surface has.
 func declared() []string {
-	prefixes := map[string]string{"Context": "ctx", "HttpRequest": "ctx.request", "KvCollection": "KvCollection", "HttpError": "HttpError"}
+	prefixes := map[string]string{"Context": "ctx", "HttpRequest": "ctx.request", "KvCollection": "KvCollection", "HttpError": "HttpError", "Body": "Body"}
 	var lines []string
 	prefix := ""
 	for line := range strings.Lines(Types) {
@@ -112,11 +142,15 @@ func declared() []string {
 			prefix = prefixes[m[1]+m[2]]
 			if m[1] != "" {
 				lines = append(lines, m[1])
+				prefix = m[1]
 			}
 		case strings.HasPrefix(line, "}"):
 			prefix = ""
 		}
-		if m := member.FindStringSubmatch(line); m != nil && prefix != "" && m[1] != "constructor" {
+		if m := function.FindStringSubmatch(line); m != nil {
+			lines = append(lines, m[1])
+		}
+		if m := member.FindStringSubmatch(line); m != nil && prefix != "" && m[1] != "constructor" && m[1] != "private" {
 			lines = append(lines, prefix+"."+m[1])
 		}
 		if m := nested.FindStringSubmatch(line); m != nil && prefix == "ctx" {
@@ -125,6 +159,12 @@ func declared() []string {
 			}
 		}
 	}
+	for _, line := range lines {
+		if member, ok := strings.CutPrefix(line, "Body."); ok {
+			lines = append(lines, "Request."+member, "Response."+member)
+		}
+	}
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "Body.") })
 	slices.Sort(lines)
 	return slices.Compact(lines)
 }

@@ -108,22 +108,22 @@ func (s *Server) host(r *http.Request) string {
 	return strings.TrimSpace(all[strings.LastIndexByte(all, ',')+1:])
 }
 
-// secureCookie reports whether the client speaks HTTPS, to us or to a trusted proxy.
-func (s *Server) secureCookie(r *http.Request) bool {
+// https reports whether the client speaks HTTPS, to us or to a trusted proxy.
+func (s *Server) https(r *http.Request) bool {
 	return s.TLS || r.TLS != nil || s.trusted(peer(r)) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
 func (s *Server) setSession(q *request, token string) {
 	http.SetCookie(q.w, &http.Cookie{
 		Name: sessionCookie, Value: token, Path: "/", MaxAge: int(s.SessionTTL.Seconds()),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.secureCookie(q.r),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.https(q.r),
 	})
 }
 
 func (s *Server) clearSession(q *request) {
 	http.SetCookie(q.w, &http.Cookie{
 		Name: sessionCookie, Path: "/", MaxAge: -1,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.secureCookie(q.r),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.https(q.r),
 	})
 }
 

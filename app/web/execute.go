@@ -26,7 +26,7 @@ func (s *Server) execute(ctx context.Context, q *request, in executeInput) error
 		return cloud.Errorf(cloud.BadRequest, "path: want a path that starts with /")
 	}
 	req := &cloud.Request{
-		Method: strings.ToUpper(cmp.Or(in.Method, http.MethodPost)), Host: q.r.Host, Path: path, Params: in.Params,
+		Method: strings.ToUpper(cmp.Or(in.Method, http.MethodPost)), Host: q.r.Host, Path: path, URL: s.scriptURL(q.r, path, query), Params: in.Params,
 		Query: decodeQueryValues(query), Headers: map[string]string{}, Body: null, RemoteAddress: q.from.Address,
 	}
 	for name, value := range in.Headers {

@@ -27,7 +27,7 @@ func (s *Server) ingress(w http.ResponseWriter, r *http.Request) {
 	}
 	m := found.Match
 	req := &cloud.Request{
-		Method: r.Method, Host: host, Path: m.Path, Params: m.Params, Rest: m.Rest,
+		Method: r.Method, Host: host, Path: m.Path, URL: s.scriptURL(r, m.Path, r.URL.RawQuery), Params: m.Params, Rest: m.Rest,
 		Query: decodeQueryValues(r.URL.RawQuery), Headers: scriptHeaders(r.Header), RemoteAddress: s.clientAddress(r),
 	}
 	b, err := readBody(w, r, s.MaxBodyBytes)
@@ -51,6 +51,19 @@ func routed(rt *cloud.Route, req *cloud.Request) *cloud.Invocation {
 	inv := invocation(rt.AppID, rt.ScriptID, req)
 	inv.Route = rt.ID
 	return inv
+}
+
+// scriptURL is the absolute URL of a request as scripts see it: without /~slug, so that an
+// app's own router works under every host.
+func (s *Server) scriptURL(r *http.Request, path, query string) string {
+	scheme := "http"
+	if s.https(r) {
+		scheme = "https"
+	}
+	if query != "" {
+		path += "?" + strings.ToValidUTF8(query, "\uFFFD")
+	}
+	return scheme + "://" + s.host(r) + path
 }
 
 // noRoute answers what no route takes: 405 when only the method is wrong, and a redirect

@@ -14,7 +14,7 @@ import (
 
 // system serves everything under a reserved prefix.
 func (s *Server) system(w http.ResponseWriter, r *http.Request) {
-	if s.secureCookie(r) {
+	if s.https(r) {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 	}
 	p := r.URL.EscapedPath()

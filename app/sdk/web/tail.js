@@ -1,0 +1,3 @@
+    return { globals, isResponse, answer, adapt };
+  };
+})(globalThis);
