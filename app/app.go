@@ -82,7 +82,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	})
 	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Logger: a.log})
 	if a.executor, err = executor.New(executor.Options{
-		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Requests: cfg.OutboundRequests},
+		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Requests: cfg.OutboundRequests, Away: a.gate.Away},
 		Log:     a.executions,
 		Engines: cfg.Engines, Concurrent: cfg.MaxConcurrentExecutions, Ceiling: cfg.Limits, Logger: a.log,
 	}); err != nil {

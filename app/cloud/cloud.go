@@ -147,6 +147,7 @@ type Invocation struct {
 	Request   *Request        // for http
 	Event     json.RawMessage // ctx.event; nil for http
 	Handler   bool            // of a dead letter: one attempt, never dead-lettered
+	Async     bool            // nobody waits for it
 }
 
 // Status of an execution, as the API names it.

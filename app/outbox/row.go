@@ -93,7 +93,7 @@ func (r *row) invocation() (*cloud.Invocation, error) {
 	inv := &cloud.Invocation{
 		ID: r.exec(), Root: r.root, Parent: r.parent, Depth: r.depth, Attempt: r.tried,
 		App: r.app, Script: r.script, Source: r.source, Op: r.op,
-		Row: r.id, Key: r.id.String(), Handler: r.handler(),
+		Row: r.id, Key: r.id.String(), Handler: r.handler(), Async: true,
 	}
 	if r.source != cloud.SourceHTTP {
 		inv.Trigger = r.trigger

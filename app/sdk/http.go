@@ -155,6 +155,9 @@ func (c *Call) send(r *outbound.Request) (*outbound.Response, error) {
 	if c.Unit != nil {
 		c.Unit.NoRerun()
 	}
+	if away := c.services.Away; away != nil {
+		defer away(c.Inv.Async)()
+	}
 	return c.services.HTTP.Do(c.Ctx, c.Inv.App, r)
 }
 

@@ -170,3 +170,22 @@ func FuzzHTTPOptions(f *testing.F) {
 		}
 	})
 }
+
+// An execution tells that it waits for another machine, and whether anybody waits for it.
+func TestHTTPIsAway(t *testing.T) {
+	onEngines(t, true, func(t *testing.T, s *sandbox) {
+		var said []string
+		s.services.Away = func(async bool) (back func()) {
+			said = append(said, fmt.Sprint("away ", async))
+			return func() { said = append(said, "back") }
+		}
+		at := withHTTP(t, s, func(http.ResponseWriter, *http.Request) { said = append(said, "asked") })
+		inv := publicCall()
+		inv.Async = true
+		s.begin(inv)
+		s.value(fmt.Sprintf("return http.get(%q).status", at))
+		if got, want := strings.Join(said, ", "), "away true, asked, back"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}

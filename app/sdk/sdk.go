@@ -21,6 +21,10 @@ type Services struct {
 
 	HTTP     *outbound.Client // nil: no script calls other machines
 	Requests int              // that one execution may send; 0: DefaultRequests
+
+	// Away is told that an execution waits for another machine, and back that it goes on: it
+	// uses no processor meanwhile. nil: nobody wants to know.
+	Away func(async bool) (back func())
 }
 
 // Module is a part of the surface.
