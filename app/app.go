@@ -73,6 +73,9 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		DeadLetterRetention: days(cfg.DeadLetterDays),
 		AbandonedRetention:  days(cfg.AbandonedDays),
 		SyncOutbox:          cfg.SyncOutbox,
+		Synced:              clockSynced,
+		ClockWait:           cfg.ClockWait,
+		Epoch:               plausible,
 	})
 	a.data = data.New(a.state, a.outbox, data.Options{Logger: a.log, Quota: func(app cloud.AppID) int64 { return a.control.QuotaOf(app).KVBytes }})
 	a.outbound = outbound.New(outbound.Options{

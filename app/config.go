@@ -43,6 +43,7 @@ type Config struct {
 	RetryBaseMS      int
 	RetryJitterPct   int
 	MaxTriggerDepth  int
+	ClockWait        time.Duration
 	DeadLetterDays   int
 	AbandonedDays    int
 	LogRetentionDays int
@@ -119,6 +120,7 @@ var Settings = []Setting{
 	{Key: "log_retention_days", Default: "14", Doc: "days that execution logs are kept", set: integer(func(c *Config) *int { return &c.LogRetentionDays }, 1, 36_500)},
 	{Key: "log_max_rows", Default: "500000", Doc: "most executions in the log", set: integer(func(c *Config) *int64 { return &c.LogMaxRows }, 1000, 1<<40)},
 	{Key: "log_max_bytes", Default: "536870912", Doc: "most bytes of the execution log", set: integer(func(c *Config) *int64 { return &c.LogMaxBytes }, 1<<20, 1<<50)},
+	{Key: "clock_wait", Default: "10m", Doc: "how long schedules wait after the start for a time server to set the clock, where the machine can tell; 0s: schedules go by the clock whatever it shows, even if it is in the past", set: duration(func(c *Config) *time.Duration { return &c.ClockWait }, 0, 365*24*time.Hour)},
 	{Key: "session_ttl", Default: "168h", Doc: "how long an unused login lasts, such as 168h", set: duration(func(c *Config) *time.Duration { return &c.SessionTTL }, time.Minute, 10*365*24*time.Hour)},
 	{Key: "owner_username", Doc: "with owner_password: creates the owner at first start", set: text(func(c *Config) *string { return &c.OwnerUsername })},
 	{Key: "owner_password", Doc: "12 or more characters", Secret: true, set: text(func(c *Config) *string { return &c.OwnerPassword })},

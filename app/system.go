@@ -49,7 +49,9 @@ func (a *App) system(_ context.Context, s *web.System) error {
 	if s.Database.DiskFreeBytes < lowDisk {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("only %d MB are free on the disk of the data directory: make room before writes fail", s.Database.DiskFreeBytes>>20))
 	}
-	if time.Now().Before(plausible) {
+	if why := a.outbox.ClockWarning(); why != "" {
+		s.Warnings = append(s.Warnings, why)
+	} else if time.Now().Before(plausible) {
 		s.Warnings = append(s.Warnings, "the clock is in the past: set it, or connect to the network for NTP")
 	}
 	return nil

@@ -47,6 +47,16 @@ CREATE TABLE audit (
     at       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE cron_trigger_details (
+    trigger_id           BLOB NOT NULL PRIMARY KEY REFERENCES triggers(id) ON DELETE CASCADE,
+    schedule             TEXT NOT NULL,
+    timezone             TEXT NOT NULL, -- IANA name
+    catch_up             TEXT NOT NULL CHECK (catch_up IN ('none', 'last', 'all')),
+    max_lateness_seconds INTEGER NOT NULL,
+    next_at              INTEGER, -- the tick that it waits for; null while the trigger is disabled
+    last_at              INTEGER  -- when it moved on last
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE dead_letter_trigger_details (
     trigger_id        BLOB NOT NULL PRIMARY KEY REFERENCES triggers(id) ON DELETE CASCADE,
     source_filter     TEXT,
@@ -260,6 +270,7 @@ CREATE INDEX abandoned_executions_created ON abandoned_executions(created_at);
 CREATE INDEX api_keys_app ON api_keys(app_id) WHERE app_id IS NOT NULL;
 CREATE INDEX api_keys_user ON api_keys(user_id);
 CREATE INDEX audit_app ON audit(app_id, id);
+CREATE INDEX cron_trigger_details_next ON cron_trigger_details(next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX dead_letters_app ON dead_letters(app_id, id);
 CREATE INDEX dead_letters_created ON dead_letters(created_at);
 CREATE INDEX dead_letters_event ON dead_letters(original_event_id);

@@ -93,6 +93,7 @@ const (
 	SourceHTTP       = "http"
 	SourceKV         = "kv"
 	SourceDeadLetter = "dead_letter"
+	SourceCron       = "cron"
 )
 
 // Event is something that happened, on its way to the triggers that match it.
@@ -265,6 +266,7 @@ type Trigger struct {
 	// The filter: the one of Kind is set.
 	KV         *KVFilter         `json:"-"`
 	DeadLetter *DeadLetterFilter `json:"-"`
+	Cron       *CronFilter       `json:"-"`
 }
 
 // KVFilter selects kv events.
@@ -278,6 +280,15 @@ type DeadLetterFilter struct {
 	SourceFilter    string    `json:"source_filter"`
 	TriggerIDFilter TriggerID `json:"trigger_id_filter"`
 	ScriptIDFilter  ScriptID  `json:"script_id_filter"`
+}
+
+// CronFilter is when a cron trigger fires.
+type CronFilter struct {
+	Schedule           string `json:"schedule" required:"true"` // five or six fields of crontab, @daily, @every 10m, …
+	Timezone           string `json:"timezone"`                 // IANA name; "" is UTC
+	CatchUp            string `json:"catch_up"`                 // of ticks that were missed: none | last | all; "" is none
+	MaxLatenessSeconds int    `json:"max_lateness_seconds"`     // a tick that is later counts as missed; 0 is 60
+	NextAt             Time   `json:"-"`                        // the next tick; zero while the trigger is disabled
 }
 
 // Attempt is one entry of the history that outbox rows and dead letters keep.

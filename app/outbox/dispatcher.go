@@ -12,7 +12,7 @@ import (
 // tick is the longest that the dispatcher sleeps.
 const tick = 30 * time.Second
 
-// Serve is the dispatcher and the sweeps: it releases what a process that is gone had
+// Serve is the dispatcher, the sweeps and the schedules: it releases what a process that is gone had
 // claimed, then claims and runs rows until ctx ends. After that it claims nothing more and
 // waits, for the time of Options.StopGrace, for what runs, callers of Do included; then it
 // ends the context of what still does and releases its rows for the next start. It is called
@@ -22,6 +22,7 @@ func (o *Outbox) Serve(ctx context.Context) error {
 	defer o.serving.Store(false)
 	var sweeps sync.WaitGroup
 	sweeps.Go(func() { o.serveSweeps(ctx) })
+	sweeps.Go(func() { o.serveCron(ctx) })
 	defer sweeps.Wait()
 	d := dispatcher{o: o}
 	timer := time.NewTimer(0)

@@ -17,6 +17,8 @@ type metrics struct {
 	tooDeep         *prometheus.CounterVec
 	abandoned       *prometheus.CounterVec
 	reruns          *prometheus.CounterVec
+	cronTicks       *prometheus.CounterVec
+	cronSkips       *prometheus.CounterVec
 	gauges          *gauges
 }
 
@@ -36,6 +38,8 @@ func newMetrics(o *Outbox) *metrics {
 		tooDeep:         perApp("picloud_trigger_depth_exceeded_total", "Events dropped because they were deeper than the limit.", "trigger"),
 		abandoned:       perApp("picloud_abandoned_executions_total", "Results that nobody waited for any more."),
 		reruns:          perApp("picloud_conflict_reruns_total", "Executions run again because of a conflict."),
+		cronTicks:       perApp("picloud_cron_ticks_total", "Ticks of schedules that were put into the outbox."),
+		cronSkips:       perApp("picloud_cron_skips_total", "Times that a schedule left out ticks which it had missed."),
 		gauges:          newGauges(o),
 	}
 }
@@ -43,7 +47,15 @@ func newMetrics(o *Outbox) *metrics {
 // Collectors are the outbox's metrics, to be registered.
 func (o *Outbox) Collectors() []prometheus.Collector {
 	m := o.metrics
-	return []prometheus.Collector{m.pickup, m.retries, m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.gauges}
+	return []prometheus.Collector{m.pickup, m.retries, m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.cronTicks, m.cronSkips, m.gauges}
+}
+
+// ticked counts the ticks of a trigger.
+func (m *metrics) ticked(t *cronTrigger, inserted int) {
+	m.cronTicks.WithLabelValues(t.AppID.String()).Add(float64(inserted))
+	if t.skipped {
+		m.cronSkips.WithLabelValues(t.AppID.String()).Inc()
+	}
 }
 
 // gauges are what Stats tells.

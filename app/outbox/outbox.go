@@ -111,6 +111,13 @@ type Options struct {
 	LeaseGrace          time.Duration // how long a lease outlasts the script's time limit; 30 s
 	StopGrace           time.Duration // how long an orderly stop waits for what runs; 10 s
 
+	// Synced says whether a time server has set the machine's clock, where the machine knows;
+	// nil: it never does. Schedules wait for it, at most for ClockWait; 0: they never wait, not
+	// even when the clock is in the past. Epoch is before any true time.
+	Synced    func() (synced, known bool)
+	ClockWait time.Duration
+	Epoch     time.Time
+
 	Now    func() time.Time // the clock that the database uses; time.Now
 	Logger *slog.Logger     // slog.Default
 }
@@ -148,6 +155,7 @@ type Outbox struct {
 
 	triggers triggerCache
 	lanes    lanes
+	cron     cronLoop
 	quotas   quotas
 	sending  permits   // of Senders
 	drops    chan drop // events over the depth limit, for the log
@@ -187,6 +195,8 @@ func New(d *db.DB, o Options) *Outbox {
 	x.quotas.of = o.Quota
 	x.lanes.room = x.quotas.room
 	x.triggers.init()
+	x.cron.wake = make(chan struct{}, 1)
+	x.cron.clock = clock{synced: o.Synced, wait: o.ClockWait, floor: o.Epoch}
 	x.metrics = newMetrics(x)
 	return x
 }

@@ -26,6 +26,7 @@ type TriggerPatch struct {
 type FilterPatch struct {
 	KVPatch
 	DeadLetterPatch
+	CronPatch
 }
 
 // CreateTrigger stores t and fills its id, times, and what was left out of its retry policy.
@@ -59,7 +60,7 @@ func (o *Outbox) CreateTriggerTx(tx *db.Tx, t *cloud.Trigger) error {
 	if err != nil {
 		return fmt.Errorf("insert trigger: %w", err)
 	}
-	o.triggers.changed(tx, t.AppID)
+	o.triggerChanged(tx, t.AppID)
 	return kindOf(t.Kind).store(tx, t)
 }
 
@@ -183,8 +184,14 @@ func (o *Outbox) UpdateTriggerTx(tx *db.Tx, t *cloud.Trigger) error {
 	if err != nil {
 		return fmt.Errorf("update trigger: %w", err)
 	}
-	o.triggers.changed(tx, t.AppID)
+	o.triggerChanged(tx, t.AppID)
 	return kindOf(t.Kind).store(tx, t)
+}
+
+// triggerChanged tells who keeps triggers in memory, or sleeps by them.
+func (o *Outbox) triggerChanged(tx *db.Tx, app cloud.AppID) {
+	o.triggers.changed(tx, app)
+	o.cronChanged(tx)
 }
 
 // apply reports false when p has fields of another kind.
@@ -226,7 +233,7 @@ func (o *Outbox) DeleteTriggerTx(tx *db.Tx, app cloud.AppID, id cloud.TriggerID)
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return cmp.Or[error](err, errNoTrigger)
 	}
-	o.triggers.changed(tx, app)
+	o.triggerChanged(tx, app)
 	return nil
 }
 

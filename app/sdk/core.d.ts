@@ -55,6 +55,22 @@ interface DeadLetterEvent {
   };
 }
 
+/** A schedule's time has come. */
+interface CronEvent {
+  source: "cron";
+  op: "tick";
+  cron: {
+    schedule: string;
+    timezone: string;
+    /** When it was due, RFC 3339 in UTC. */
+    scheduled_at: string;
+    /** How much later it was put into the outbox. */
+    late_ms: number;
+    /** Somebody asked for it: "run now". */
+    manual: boolean;
+  };
+}
+
 /** What the handler is called with. */
 interface Context {
   app: { id: string; slug: string };
@@ -75,7 +91,7 @@ interface Context {
   /** Only for HTTP. */
   request: HttpRequest;
   /** Only for triggered runs: "event" in ctx. */
-  event: KvEvent | DeadLetterEvent;
+  event: KvEvent | DeadLetterEvent | CronEvent;
   /** Commits what was written so far; it survives a later throw. */
   commit(): void;
 }

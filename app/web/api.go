@@ -64,6 +64,8 @@ func (s *Server) api() []endpoint {
 		{"GET", "/admin/apps/{app}/triggers", cloud.TriggerManage, app, "", call(s.triggers), "Lists the triggers of an app."},
 		{"POST", "/admin/apps/{app}/triggers/kv", cloud.TriggerManage, app, "trigger.create", call(s.createKVTrigger), "Creates a trigger for changes of keys."},
 		{"POST", "/admin/apps/{app}/triggers/dead_letter", cloud.TriggerManage, app, "trigger.create", call(s.createDeadLetterTrigger), "Creates a trigger for dead letters."},
+		{"POST", "/admin/apps/{app}/triggers/cron", cloud.TriggerManage, app, "trigger.create", call(s.createCronTrigger), "Creates a trigger that fires on a schedule."},
+		{"POST", "/admin/apps/{app}/triggers/{id}/run", cloud.TriggerManage, app, "trigger.run", call(s.runTrigger).answers(202), "Runs a cron trigger now."},
 		{"GET", "/admin/apps/{app}/triggers/{id}", cloud.TriggerManage, app, "", call(s.trigger), "Shows a trigger."},
 		{"PATCH", "/admin/apps/{app}/triggers/{id}", cloud.TriggerManage, app, "trigger.update", call(s.updateTrigger), "Changes, enables or disables a trigger."},
 		{"DELETE", "/admin/apps/{app}/triggers/{id}", cloud.TriggerManage, app, "trigger.delete", call(s.deleteTrigger), "Deletes a trigger."},

@@ -108,16 +108,18 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, inv *cloud.Invoc
 		return
 	}
 	w.Header().Set(headerExecution, inv.ID.String())
-	writeJSON(w, http.StatusAccepted, accepted{
-		AcceptedAt: cloud.TimeOf(s.Now()), ExecutionID: inv.ID,
-		StatusURL: apiPrefix + "/admin/executions/" + inv.ID.String(),
-	})
+	writeJSON(w, http.StatusAccepted, s.accepted(inv.ID))
 }
 
 type accepted struct {
 	AcceptedAt  cloud.Time        `json:"accepted_at"`
 	ExecutionID cloud.ExecutionID `json:"execution_id"`
 	StatusURL   string            `json:"status_url"`
+}
+
+// accepted is the answer for work that is stored and runs later.
+func (s *Server) accepted(id cloud.ExecutionID) accepted {
+	return accepted{AcceptedAt: cloud.TimeOf(s.Now()), ExecutionID: id, StatusURL: apiPrefix + "/admin/executions/" + id.String()}
 }
 
 // runAndAnswer runs inv while the caller waits. ctx ends when they leave.

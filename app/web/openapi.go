@@ -281,6 +281,7 @@ var enumOfName = map[string][]string{
 	"host_kind":     {"any", "exact", "wildcard"},
 	"path_kind":     {"exact", "param", "prefix"},
 	"retry_backoff": {"exponential", "linear", "constant"},
+	"catch_up":      {"none", "last", "all"},
 	"level":         {"debug", "info", "warn", "error"},
 }
 

@@ -25,10 +25,23 @@ type triggerDetails struct {
 type filters struct {
 	*cloud.KVFilter
 	*cloud.DeadLetterFilter
+	*cronView
 }
 
+// cronView is a schedule with the times it stands for.
+type cronView struct {
+	cloud.CronFilter
+	NextRuns []cloud.Time `json:"next_runs"` // none while the trigger is disabled
+}
+
+// nextRuns is how many a view shows.
+const nextRuns = 5
+
 func viewTrigger(t *cloud.Trigger) *triggerView {
-	f := filters{t.KV, t.DeadLetter}
+	f := filters{KVFilter: t.KV, DeadLetterFilter: t.DeadLetter}
+	if t.Cron != nil {
+		f.cronView = &cronView{*t.Cron, outbox.NextRuns(t.Cron, nextRuns)}
+	}
 	return &triggerView{Trigger: *t, filters: f, Details: triggerDetails{t.Kind, f}}
 }
 
@@ -103,6 +116,23 @@ func (s *Server) createKVTrigger(ctx context.Context, q *request, in kvTriggerIn
 	return s.createTrigger(ctx, q, in)
 }
 
+type cronTriggerInput struct {
+	triggerInput
+	cloud.CronFilter
+}
+
+func (in cronTriggerInput) make() (*cloud.Trigger, error) {
+	t, err := in.trigger(cloud.SourceCron)
+	if err == nil {
+		t.Cron = &in.CronFilter
+	}
+	return t, err
+}
+
+func (s *Server) createCronTrigger(ctx context.Context, q *request, in cronTriggerInput) (*triggerView, error) {
+	return s.createTrigger(ctx, q, in)
+}
+
 // deadLetterTriggerInput has no retry policy: handlers of dead letters run once.
 type deadLetterTriggerInput struct {
 	ScriptID cloud.ScriptID `json:"script_id" required:"true"`
@@ -166,6 +196,20 @@ func (s *Server) updateTrigger(ctx context.Context, q *request, in outbox.Trigge
 	}
 	q.note(id, "%s", changed(in))
 	return viewTrigger(t), nil
+}
+
+// runTrigger answers as an async route does.
+func (s *Server) runTrigger(ctx context.Context, q *request, _ none) (accepted, error) {
+	id, err := pathID[cloud.Trigger](q, "id")
+	if err != nil {
+		return accepted{}, err
+	}
+	event, err := s.Outbox.RunTrigger(ctx, q.appID, id, q.who.User)
+	if err != nil {
+		return accepted{}, err
+	}
+	q.note(id, "%s", event)
+	return s.accepted(event), nil
 }
 
 func (s *Server) deleteTrigger(ctx context.Context, q *request, _ none) (none, error) {

@@ -95,6 +95,8 @@ var rules = map[string]rule{
 	"GET /admin/apps/{app}/triggers":                    forAppAdmin,
 	"POST /admin/apps/{app}/triggers/kv":                forAppAdmin,
 	"POST /admin/apps/{app}/triggers/dead_letter":       forAppAdmin,
+	"POST /admin/apps/{app}/triggers/cron":              forAppAdmin,
+	"POST /admin/apps/{app}/triggers/{id}/run":          forAppAdmin,
 	"GET /admin/apps/{app}/triggers/{id}":               forAppAdmin,
 	"PATCH /admin/apps/{app}/triggers/{id}":             forAppAdmin,
 	"DELETE /admin/apps/{app}/triggers/{id}":            forAppAdmin,

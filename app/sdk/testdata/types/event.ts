@@ -8,6 +8,8 @@ const handler: Handler = async (ctx) => {
     for (const letter of open.dead_letters) deadLetters.replay(letter.id);
     return;
   }
+  if (e.source === "cron") return e.cron.late_ms > 0 && e.cron.scheduled_at;
+  if (e.source !== "kv") return;
   const key: string = e.kv.key;
   const stamp: string = time.addSeconds("2026-01-01T00:00:00Z", 5);
   const later: number = time.addSeconds(0, 5) + time.parse(stamp) + time.diffSeconds(stamp, time.nowMs());
