@@ -23,9 +23,10 @@ var floors = map[string]string{
 	"app/deploy":   "app/cloud app/control app/outbox app/route db", // a deployment is one transaction over scripts and routes (control) and triggers (outbox)
 	"app/sdk":      "app/cloud app/data app/outbound app/outbox db",
 	"app/executor": "app/cloud app/outbox app/sdk db", // outbox: it is outbox's Runner, whose method names outbox.Effects
+	"app/portable": "app/cloud db schema",
 	"app/replica":  "",
-	"app/web":      "app/cloud app/control app/data app/deploy app/executor app/outbox app/route static",
-	"app":          "app/cloud app/control app/data app/deploy app/executor app/outbound app/outbox app/replica app/route app/sdk app/web db db/dbtest schema scripts static",
+	"app/web":      "app/cloud app/control app/data app/deploy app/executor app/outbox app/portable app/route static",
+	"app":          "app/cloud app/control app/data app/deploy app/executor app/outbound app/outbox app/portable app/replica app/route app/sdk app/web db db/dbtest schema scripts static",
 	"app/cli":      "app app/cloud",
 	"":             "app/cli",
 }

@@ -97,7 +97,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		Control: a.control, Outbox: a.outbox, Data: a.data, Log: a.executions, Deployer: deploy.New(a.state, a.control, a.outbox),
 		Registry: a.registry(), Logger: a.log, Version: BuildVersion(),
 		MaxBodyBytes: cfg.MaxBodyBytes, TrustedProxies: cfg.TrustedProxies, TLS: cfg.tls(), SessionTTL: cfg.SessionTTL,
-		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.ready, System: a.system,
+		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.ready, System: a.system, Portable: a.portable(),
 	})
 	return a, a.firstStart(ctx)
 }

@@ -36,6 +36,7 @@ type Config struct {
 	GateWait                time.Duration
 	GateQueue               int
 	MaxBodyBytes            int64
+	MaxImportBytes          int64
 	Limits                  cloud.Limits // ceiling and default of every script; zero fields derive from the machine
 
 	RetryMaxAttempts int
@@ -104,6 +105,7 @@ var Settings = []Setting{
 	{Key: "max_concurrent_executions", Default: strconv.Itoa(max(8, 4*runtime.NumCPU())), Doc: "executions that run at once, 1-1024", set: integer(func(c *Config) *int { return &c.MaxConcurrentExecutions }, 1, 1024)},
 	{Key: "gate_wait_ms", Default: "1000", Doc: "how long a caller waits for a free place before 503", set: milliseconds(func(c *Config) *time.Duration { return &c.GateWait }, 1, 60_000)},
 	{Key: "gate_queue", Default: "1024", Doc: "callers that may wait for a free place", set: integer(func(c *Config) *int { return &c.GateQueue }, 1, 1_000_000)},
+	{Key: "max_import_bytes", Default: "1073741824", Doc: "largest file that an app is imported from or rewound with", set: integer(func(c *Config) *int64 { return &c.MaxImportBytes }, 1<<20, 1<<40)},
 	{Key: "max_body_bytes", Default: "1048576", Doc: "largest request body", set: integer(func(c *Config) *int64 { return &c.MaxBodyBytes }, 1, 1<<30)},
 	{Key: "script_operations", Default: "0", Doc: "most operations that a script may ask for; 0: 50 thousand million (a script that asks for nothing gets a fiftieth)", set: integer(func(c *Config) *int64 { return &c.Limits.Operations }, 0, 1<<50)},
 	{Key: "script_memory_bytes", Default: "0", Doc: "most memory that a script may ask for; 0: as much as lets all executions at once fit in half of the machine's memory, at most 512 MiB (a script that asks for nothing gets at most 64 MiB)", set: integer(func(c *Config) *int64 { return &c.Limits.MemoryBytes }, 0, 1<<40)},

@@ -9,7 +9,7 @@ import (
 
 func appCommand() *cobra.Command {
 	return group("app", "Manage apps, their members, domains and quotas",
-		appList(), appShow(), appCreate(), appUpdate(), appDelete(),
+		appList(), appShow(), appCreate(), appUpdate(), appDelete(), appExport(), appImport(), appRewind(),
 		group("member", "Manage who belongs to an app", memberList(), memberSet(), memberRemove()),
 		group("domain", "Manage the hosts that an app has claimed", domainList(), domainAdd(), domainRemove()),
 		group("quota", "See and set what an app may use at most", quotaShow(), quotaSet()),

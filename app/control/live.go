@@ -1,6 +1,7 @@
 package control
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -94,7 +95,14 @@ func (l *live) loadFormer(rx *db.Rx) error {
 }
 
 func (l *live) loadDomains(rx *db.Rx) error {
-	rows, err := rx.Query("SELECT " + domainColumns + " FROM domains")
+	return l.takeDomains(rx.Query("SELECT " + domainColumns + " FROM domains"))
+}
+
+func (l *live) loadDomainsOf(rx *db.Rx, app cloud.AppID) error {
+	return l.takeDomains(rx.Query("SELECT "+domainColumns+" FROM domains WHERE app_id = ?", app))
+}
+
+func (l *live) takeDomains(rows *sql.Rows, err error) error {
 	if err != nil {
 		return err
 	}
@@ -110,7 +118,14 @@ func (l *live) loadDomains(rx *db.Rx) error {
 }
 
 func (l *live) loadRoutes(rx *db.Rx) error {
-	rows, err := rx.Query("SELECT " + routeColumns + " FROM routes")
+	return l.takeRoutes(rx.Query("SELECT " + routeColumns + " FROM routes"))
+}
+
+func (l *live) loadRoutesOf(rx *db.Rx, app cloud.AppID) error {
+	return l.takeRoutes(rx.Query("SELECT "+routeColumns+" FROM routes WHERE app_id = ?", app))
+}
+
+func (l *live) takeRoutes(rows *sql.Rows, err error) error {
 	if err != nil {
 		return err
 	}
@@ -233,6 +248,10 @@ func (l *live) formerSlug(slug string) (current string, ok bool) {
 func (l *live) setApp(a *liveApp) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.setAppLocked(a)
+}
+
+func (l *live) setAppLocked(a *liveApp) {
 	old := l.apps[a.ID]
 	l.apps[a.ID] = a
 	if old != nil && old.Slug == a.Slug {

@@ -172,6 +172,7 @@ func (s *Store) Put(ctx context.Context, from cloud.Origin, collection, key stri
 		return nil, fmt.Errorf("compact a value: %w", err)
 	}
 	u := s.begin(cloud.NewID[cloud.ExecutionID](), from, cloud.Limits{}, nil)
+	u.now = true
 	if err := u.Set(ctx, collection, key, compact.Bytes(), ttl); err != nil {
 		return nil, err
 	}
@@ -196,6 +197,7 @@ func (s *Store) Delete(ctx context.Context, from cloud.Origin, collection, key s
 		return err
 	}
 	u := s.begin(cloud.NewID[cloud.ExecutionID](), from, cloud.Limits{}, nil)
+	u.now = true
 	if err := u.stage(change{name: n, kind: remove}); err != nil {
 		return err
 	}

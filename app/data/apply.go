@@ -47,10 +47,12 @@ func (u *Unit) Apply(ctx context.Context, tx *db.Tx) error {
 // check finds out whether something that was read has changed, or somebody else is to go
 // first. An execution that can't run again doesn't stand back for others.
 func (u *Unit) check(tx *db.Tx) error {
-	if u.reads.none() {
+	replaced := !u.now && u.s.recent.agedSince(u.age, tx.Batch(), u.from.App)
+	if u.reads.none() && !replaced {
 		return nil
 	}
 	items, stale := u.s.recent.changedSince(u.since, tx.Batch(), u.from.App, u, &u.reads)
+	stale = stale || replaced
 	if u.reads.until != 0 && u.reads.until <= cloud.TimeOf(tx.Now) {
 		stale = true // something seen has expired
 	}

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"slices"
 	"sync"
 
 	"picloud/app/cloud"
@@ -22,8 +23,13 @@ type recent struct {
 
 	// What earlier closures of the batch being committed have written. Those that are
 	// rolled back stay until the batch ends, and can cost a needless re-run.
-	batch   uint64
-	pending []pendingWrites
+	batch    uint64
+	pending  []pendingWrites
+	replaced []cloud.AppID
+
+	// How often all entries of an app were replaced. What began before such a change saw
+	// another app, whatever it read of it.
+	ages map[cloud.AppID]uint64
 }
 
 // appRecent is a list in the order of commits, with an index.
@@ -46,7 +52,7 @@ type pendingWrites struct {
 }
 
 func newRecent(maxKeys, maxBytes int) *recent {
-	return &recent{maxKeys: maxKeys, maxBytes: maxBytes, apps: map[cloud.AppID]*appRecent{}}
+	return &recent{maxKeys: maxKeys, maxBytes: maxBytes, apps: map[cloud.AppID]*appRecent{}, ages: map[cloud.AppID]uint64{}}
 }
 
 // now is the number of the last commit that everybody can see. Who notes it and then takes a
@@ -101,11 +107,44 @@ func (a *appRecent) changedSince(number uint64, app cloud.AppID, reads *reads, c
 func (r *recent) announce(batch uint64, app cloud.AppID, by any, names []name) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.startBatchLocked(batch)
+	r.pending = append(r.pending, pendingWrites{app, by, names})
+}
+
+func (r *recent) startBatchLocked(batch uint64) {
 	if r.batch != batch {
 		clear(r.pending)
-		r.batch, r.pending = batch, r.pending[:0]
+		r.batch, r.pending, r.replaced = batch, r.pending[:0], r.replaced[:0]
 	}
-	r.pending = append(r.pending, pendingWrites{app, by, names})
+}
+
+// age is how often all entries of app were replaced.
+func (r *recent) age(app cloud.AppID) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ages[app]
+}
+
+// agedSince reports whether they were since, by a commit or by an earlier closure of the batch.
+func (r *recent) agedSince(age, batch uint64, app cloud.AppID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ages[app] != age || r.batch == batch && slices.Contains(r.replaced, app)
+}
+
+// announceReplaced and publishReplaced are announce and publish for all entries of an app.
+func (r *recent) announceReplaced(batch uint64, app cloud.AppID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.startBatchLocked(batch)
+	r.replaced = append(r.replaced, app)
+}
+
+func (r *recent) publishReplaced(app cloud.AppID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.number++
+	r.ages[app]++
 }
 
 // publish notes a commit that wrote names.

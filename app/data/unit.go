@@ -29,6 +29,9 @@ type Unit struct {
 	used  budget
 	reads reads
 
+	age uint64 // of the app's entries when the unit began
+	now bool   // a person's change: it means the app as it is at its commit
+
 	closed atomic.Bool
 
 	mu    sync.Mutex   // guards snap against Close
@@ -72,7 +75,7 @@ func (s *Store) begin(exec cloud.ExecutionID, from cloud.Origin, limits cloud.Li
 	if most.bytes <= 0 {
 		most.bytes = DefaultWriteBytes
 	}
-	return &Unit{s: s, exec: exec, from: from, hold: hold, most: most, overlay: overlay{}}
+	return &Unit{s: s, exec: exec, from: from, hold: hold, most: most, age: s.recent.age(from.App), overlay: overlay{}}
 }
 
 // viewLocked is the snapshot, taken at the first call. The number of the last commit is noted

@@ -31,6 +31,12 @@ func (u *usage) set(app cloud.AppID, n int64) {
 	u.bytes[app] = n
 }
 
+func (u *usage) forget(app cloud.AppID) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.bytes, app)
+}
+
 func (u *usage) grow(app cloud.AppID, by int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

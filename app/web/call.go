@@ -39,6 +39,7 @@ type handler struct {
 	status  int          // 0: by the method
 	media   string       // of the answer; "": JSON
 	limit   int64        // bytes of the body; 0: what a script or a value may need
+	upload  string       // media type of a body that the function reads itself; in is then the query
 }
 
 // none is the input or the output of an endpoint that has none.
@@ -124,6 +125,14 @@ func raw[In any](media string, f func(context.Context, *request, In) error) hand
 	return h
 }
 
+// upload is call for a function that reads the body itself, a file of the type media; its
+// input is the query.
+func upload[In, Out any](media string, f func(context.Context, *request, In) (Out, error)) handler {
+	h := call(f)
+	h.upload = media
+	return h
+}
+
 // answers sets the status of a handler whose method alone doesn't tell it.
 func (h handler) answers(status int) handler {
 	h.status = status
@@ -156,7 +165,7 @@ func (e *endpoint) status() int {
 }
 
 func (s *Server) decodeInput(e *endpoint, q *request, in any) error {
-	if e.hasBody() {
+	if e.hasBody() && e.run.upload == "" {
 		return decodeBody(q.w, q.r, cmp.Or(e.run.limit, s.adminBodyLimit()), in)
 	}
 	return decodeQuery(q.r.URL.RawQuery, in)

@@ -63,7 +63,10 @@ func (g *schemas) operation(e *endpoint) object {
 	if e.needs == cloud.Public {
 		op["security"] = []object{}
 	}
-	if e.hasBody() && e.run.in != reflect.TypeFor[none]() {
+	switch {
+	case e.run.upload != "":
+		op["requestBody"] = object{"required": true, "content": object{e.run.upload: object{}}}
+	case e.hasBody() && e.run.in != reflect.TypeFor[none]():
 		op["requestBody"] = object{
 			"required": slices.ContainsFunc(fieldsOf(e.run.in), func(f field) bool { return f.required }),
 			"content":  object{"application/json": object{"schema": g.schema(e.run.in, true)}},
@@ -94,7 +97,7 @@ func (g *schemas) parameters(e *endpoint) []object {
 			out = append(out, object{"name": name, "in": "path", "required": true, "schema": schema})
 		}
 	}
-	if e.hasBody() {
+	if e.hasBody() && e.run.upload == "" {
 		return out
 	}
 	for _, f := range fieldsOf(e.run.in) {

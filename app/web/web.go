@@ -45,6 +45,8 @@ type Options struct {
 	Ready func(context.Context) error
 	// System fills in what only the whole machine knows: sizes, gate, replication, warnings.
 	System func(context.Context, *System) error
+	// Portable exports, imports and rewinds apps; nil refuses to.
+	Portable *Portable
 	// Now is the clock; time.Now.
 	Now func() time.Time
 }
@@ -84,6 +86,9 @@ func New(o Options) *Server {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Portable == nil {
+		o.Portable = noPortable
 	}
 	if o.Version.API == 0 {
 		o.Version.API = 1
