@@ -33,6 +33,7 @@ type App struct {
 	metrics *metrics
 
 	lock        *db.DirLock
+	disk        *disk
 	state, logs *db.DB
 
 	control    *control.Control
@@ -48,7 +49,7 @@ type App struct {
 // New opens the data directory and puts the machine together; nothing runs before Run. A
 // second instance on one directory is refused.
 func New(ctx context.Context, cfg *Config) (_ *App, err error) {
-	a := &App{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: newMetrics()}
+	a := &App{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: newMetrics(), disk: newDisk(cfg.DataDir, cfg.DiskReserveBytes)}
 	if a.log == nil {
 		a.log = slog.Default()
 	}
@@ -68,6 +69,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		Gate: a.gate, Principals: a.control, Scripts: a.control, Logger: a.log,
 		Retry:               outbox.Retry{MaxAttempts: cfg.RetryMaxAttempts, Backoff: cfg.RetryBackoff, BaseMS: cfg.RetryBaseMS, JitterPct: cfg.RetryJitterPct},
 		Quota:               a.control.QuotaOf,
+		Accept:              a.disk.accept,
 		MaxDepth:            cfg.MaxTriggerDepth,
 		MaxPerApp:           max(1, cfg.MaxConcurrentExecutions/2),
 		DeadLetterRetention: days(cfg.DeadLetterDays),
@@ -83,7 +85,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		MaxRequest: cfg.OutboundRequestBytes, MaxResponse: cfg.OutboundResponseBytes, Timeout: cfg.OutboundTimeout,
 		MaxHops: cfg.MaxTriggerDepth, Logger: a.log,
 	})
-	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Logger: a.log})
+	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Shed: a.disk.shedLogs, Logger: a.log})
 	if a.executor, err = executor.New(executor.Options{
 		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Requests: cfg.OutboundRequests, Away: a.gate.Away},
 		Log:     a.executions,

@@ -50,6 +50,7 @@ type Config struct {
 	LogRetentionDays int
 	LogMaxRows       int64
 	LogMaxBytes      int64
+	DiskReserveBytes int64
 	SessionTTL       time.Duration
 	OwnerUsername    string
 	OwnerPassword    string
@@ -123,6 +124,7 @@ var Settings = []Setting{
 	{Key: "log_max_rows", Default: "500000", Doc: "most executions in the log", set: integer(func(c *Config) *int64 { return &c.LogMaxRows }, 1000, 1<<40)},
 	{Key: "log_max_bytes", Default: "536870912", Doc: "most bytes of the execution log", set: integer(func(c *Config) *int64 { return &c.LogMaxBytes }, 1<<20, 1<<50)},
 	{Key: "clock_wait", Default: "10m", Doc: "how long schedules wait after the start for a time server to set the clock, where the machine can tell; 0s: schedules go by the clock whatever it shows, even if it is in the past", set: duration(func(c *Config) *time.Duration { return &c.ClockWait }, 0, 365*24*time.Hour)},
+	{Key: "disk_reserve_bytes", Default: "67108864", Doc: "free disk space below which no more async work is accepted; below twice as much, execution logs are dropped; 0: none", set: integer(func(c *Config) *int64 { return &c.DiskReserveBytes }, 0, 1<<50)},
 	{Key: "session_ttl", Default: "168h", Doc: "how long an unused login lasts, such as 168h", set: duration(func(c *Config) *time.Duration { return &c.SessionTTL }, time.Minute, 10*365*24*time.Hour)},
 	{Key: "owner_username", Doc: "with owner_password: creates the owner at first start", set: text(func(c *Config) *string { return &c.OwnerUsername })},
 	{Key: "owner_password", Doc: "12 or more characters", Secret: true, set: text(func(c *Config) *string { return &c.OwnerPassword })},

@@ -8,15 +8,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"golang.org/x/sys/unix"
 
 	"picloud/app/cloud"
 	"picloud/app/web"
 	"picloud/db"
 )
-
-// lowDisk is the free space under which GET /system warns.
-const lowDisk = 200 << 20
 
 // plausible is the earliest time a sound clock can show: machines without a battery start
 // in the past.
@@ -40,14 +36,13 @@ func (a *App) system(_ context.Context, s *web.System) error {
 	g := a.gate.Stats()
 	s.Gate = web.SystemGate{Capacity: g.Capacity, InUse: g.InUse, Waiting: g.Waiting}
 	s.Replication.State = "off"
-	var disk unix.Statfs_t
-	if err := unix.Statfs(a.cfg.DataDir, &disk); err != nil {
-		return fmt.Errorf("ask for the free disk space: %w", err)
+	free, size, err := a.disk.stat(a.cfg.DataDir)
+	if err != nil {
+		return err
 	}
-	s.Database.DiskFreeBytes = int64(disk.Bavail) * int64(disk.Bsize)
-	s.Database.DiskSizeBytes = int64(disk.Blocks) * int64(disk.Bsize)
-	if s.Database.DiskFreeBytes < lowDisk {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("only %d MB are free on the disk of the data directory: make room before writes fail", s.Database.DiskFreeBytes>>20))
+	s.Database.DiskFreeBytes, s.Database.DiskSizeBytes = free, size
+	if w := a.disk.warning(free); w != "" {
+		s.Warnings = append(s.Warnings, w)
 	}
 	if why := a.outbox.ClockWarning(); why != "" {
 		s.Warnings = append(s.Warnings, why)

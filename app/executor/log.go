@@ -39,6 +39,7 @@ type LogOptions struct {
 	MaxAge   time.Duration // 7 days
 	MaxRows  int64         // 100,000
 	MaxBytes int64         // 256 MiB, of records
+	Shed     func() bool   // reports that nothing may be written, for want of room; nil: it always may
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -61,6 +62,9 @@ func NewLog(d *db.DB, o LogOptions) *Log {
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 256 << 20
+	}
+	if o.Shed == nil {
+		o.Shed = func() bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -163,6 +167,11 @@ func (l *Log) flush(ctx context.Context) {
 
 // write stores one batch, or drops it when logs.db can't.
 func (l *Log) write(ctx context.Context, batch []*logEntry) {
+	if l.o.Shed() {
+		l.lost.Add(int64(len(batch)))
+		l.warn("execution logs are dropped: the disk is nearly full", nil)
+		return
+	}
 	var written int64
 	err := l.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
 		written = 0
@@ -187,7 +196,11 @@ func (l *Log) write(ctx context.Context, batch []*logEntry) {
 func (l *Log) warn(what string, err error) {
 	if now := l.o.Now(); now.Sub(l.warned) >= time.Minute {
 		l.warned = now
-		l.o.Logger.Warn(what, "err", err, "dropped", l.lost.Load())
+		args := []any{"dropped", l.lost.Load()}
+		if err != nil {
+			args = append(args, "err", err)
+		}
+		l.o.Logger.Warn(what, args...)
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 // Submit stores inv as a row and returns when that is durable. inv.ID names the event from
 // then on: GET /executions/{id} tells its state. Each attempt has an execution id of its own.
 func (o *Outbox) Submit(ctx context.Context, inv *cloud.Invocation) error {
+	if err := o.o.Accept(); err != nil {
+		return err
+	}
 	r, err := rowOf(inv)
 	if err != nil {
 		return err

@@ -98,6 +98,9 @@ type Options struct {
 	MaxPerApp  int    // most rows of one app that run at once; 0: as many as there are permits
 	SyncOutbox string // SyncMemory or SyncTable; "": SyncMemory
 
+	// Accept says why no more async work may be stored at this moment. nil: it always may.
+	Accept func() error
+
 	// Quota says what an app may take; it must answer from memory. nil: no quotas.
 	Quota func(cloud.AppID) cloud.Quotas
 
@@ -135,6 +138,9 @@ func (o Options) withDefaults() Options {
 	o.SweepEvery = cmp.Or(o.SweepEvery, time.Hour)
 	o.LeaseGrace = cmp.Or(o.LeaseGrace, 30*time.Second)
 	o.StopGrace = cmp.Or(o.StopGrace, 10*time.Second)
+	if o.Accept == nil {
+		o.Accept = func() error { return nil }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
