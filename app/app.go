@@ -39,6 +39,7 @@ type App struct {
 	control    *control.Control
 	outbox     *outbox.Outbox
 	data       *data.Store
+	secrets    *data.Secrets
 	outbound   *outbound.Client
 	executions *executor.Log
 	gate       *executor.Gate
@@ -80,6 +81,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		Epoch:               plausible,
 	})
 	a.data = data.New(a.state, a.outbox, data.Options{Logger: a.log, Quota: func(app cloud.AppID) int64 { return a.control.QuotaOf(app).KVBytes }})
+	a.secrets = data.NewSecrets(a.state, data.SecretsOptions{Keys: cfg.MasterKeys, File: filepath.Join(cfg.DataDir, data.KeyFile), Logger: a.log})
 	a.outbound = outbound.New(outbound.Options{
 		Allow: cfg.OutboundAllow, AllowOf: a.control.OutboundOf,
 		MaxRequest: cfg.OutboundRequestBytes, MaxResponse: cfg.OutboundResponseBytes, Timeout: cfg.OutboundTimeout,
@@ -87,7 +89,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	})
 	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Shed: a.disk.shedLogs, Logger: a.log})
 	if a.executor, err = executor.New(executor.Options{
-		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Requests: cfg.OutboundRequests, Away: a.gate.Away},
+		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Secrets: a.secrets, Requests: cfg.OutboundRequests, Away: a.gate.Away},
 		Log:     a.executions,
 		Engines: cfg.Engines, Concurrent: cfg.MaxConcurrentExecutions, Ceiling: cfg.Limits, Logger: a.log,
 	}); err != nil {
@@ -96,7 +98,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	a.control.SetCompiler(a.executor)
 	a.outbox.SetRunner(a.executor)
 	a.web = web.New(web.Options{
-		Control: a.control, Outbox: a.outbox, Data: a.data, Log: a.executions, Deployer: deploy.New(a.state, a.control, a.outbox),
+		Control: a.control, Outbox: a.outbox, Data: a.data, Secrets: a.secrets, Log: a.executions, Deployer: deploy.New(a.state, a.control, a.outbox),
 		Registry: a.registry(), Logger: a.log, Version: BuildVersion(),
 		MaxBodyBytes: cfg.MaxBodyBytes, TrustedProxies: cfg.TrustedProxies, TLS: cfg.tls(), SessionTTL: cfg.SessionTTL,
 		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.ready, System: a.system, Portable: a.portable(),

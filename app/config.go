@@ -16,6 +16,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"picloud/app/cloud"
+	"picloud/app/data"
 	"picloud/app/outbound"
 	"picloud/db"
 )
@@ -58,6 +59,8 @@ type Config struct {
 	TLSCert, TLSKey  string
 	ACMEDomains      []string
 	SlugRoutes       bool
+
+	MasterKeys []*data.MasterKey // of secrets: the one in use, then former ones; none: a file has it
 
 	OutboundAllow         *outbound.Allow
 	OutboundRequests      int // of one execution
@@ -133,6 +136,7 @@ var Settings = []Setting{
 	{Key: "tls_key", Doc: "key file (PEM) of tls_cert", set: text(func(c *Config) *string { return &c.TLSKey })},
 	{Key: "acme_domains", Doc: "domains to get certificates for by ACME, separated by commas: serves HTTPS", set: list(func(c *Config) *[]string { return &c.ACMEDomains })},
 	{Key: "slug_routes", Default: "true", Doc: "answer /~app/…, so that apps are reachable without a domain", set: boolean(func(c *Config) *bool { return &c.SlugRoutes })},
+	{Key: "master_key", Secret: true, Doc: "key that encrypts secrets: 32 random bytes in base64 or hexadecimal, then former keys after commas; without it the file master.key in data_dir is used, and made with the first secret", set: masterKeys},
 	{Key: "outbound_allow", Doc: "networks, addresses and hosts that every app's scripts may call although they are private or reserved, separated by commas: 192.168.1.0/24, printer.lan, *.lan", set: outboundAllow},
 	{Key: "outbound_requests", Default: "50", Doc: "HTTP requests that one execution may send, 1-1000", set: integer(func(c *Config) *int { return &c.OutboundRequests }, 1, 1000)},
 	{Key: "outbound_request_bytes", Default: "1048576", Doc: "largest body of a request that a script sends", set: integer(func(c *Config) *int64 { return &c.OutboundRequestBytes }, 1, 64<<20)},
@@ -316,6 +320,18 @@ func engines(c *Config, v string) error {
 	}
 	if !slices.Contains(c.Engines, cloud.EngineQuickJS) {
 		return fmt.Errorf("quickjs must be among the engines")
+	}
+	return nil
+}
+
+func masterKeys(c *Config, v string) error {
+	c.MasterKeys = nil
+	for _, part := range splitList(v) {
+		k, err := data.ParseMasterKey(part)
+		if err != nil {
+			return err
+		}
+		c.MasterKeys = append(c.MasterKeys, k)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"picloud/app/route"
 	"picloud/app/sdk"
 	"picloud/app/web"
+	"picloud/db"
 	"picloud/schema"
 	"picloud/scripts"
 )
@@ -45,8 +46,12 @@ func (a *App) starter(ctx context.Context) error {
 	})
 }
 
-// announce logs where the instance is, and the setup link while there is no owner.
+// announce logs where the instance is, the setup link while there is no owner, and what
+// keeps secrets from being read.
 func (a *App) announce(ctx context.Context, addr net.Addr) {
+	if err := a.secrets.Check(ctx); err != nil {
+		a.log.Error("secrets can't be read: scripts that ask for one fail", "err", err)
+	}
 	scheme := "http"
 	if a.cfg.tls() {
 		scheme = "https"
@@ -116,6 +121,19 @@ func ResetPassword(o Offline) error {
 		_, err := c.ResetPassword(o.Context, o.Username, o.Password)
 		return err
 	})
+}
+
+// RotateKey gives the secrets of a stopped instance another master key and says how many
+// there are. Everything is on the disk before the former key is given up.
+func RotateKey(ctx context.Context, cfg *Config) (int, error) {
+	full := *cfg
+	full.Durability = db.Full
+	a, err := New(ctx, &full)
+	if err != nil {
+		return 0, err
+	}
+	defer a.Close()
+	return a.secrets.Rotate(ctx)
 }
 
 // with opens the data directory for f. A running instance holds it: then f does not run.

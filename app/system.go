@@ -19,7 +19,7 @@ import (
 var plausible = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // system fills in what only the whole machine knows.
-func (a *App) system(_ context.Context, s *web.System) error {
+func (a *App) system(ctx context.Context, s *web.System) error {
 	s.StartedAt, s.UptimeSeconds = cloud.TimeOf(a.started), time.Since(a.started).Seconds()
 	s.Engines, s.Durability = a.executor.Engines(), string(a.cfg.Durability)
 	for d, bytes := range map[*db.DB]*int64{a.state: &s.Database.StateBytes, a.logs: &s.Database.LogsBytes} {
@@ -43,6 +43,9 @@ func (a *App) system(_ context.Context, s *web.System) error {
 	s.Database.DiskFreeBytes, s.Database.DiskSizeBytes = free, size
 	if w := a.disk.warning(free); w != "" {
 		s.Warnings = append(s.Warnings, w)
+	}
+	if err := a.secrets.Check(ctx); err != nil {
+		s.Warnings = append(s.Warnings, cloud.Message(err))
 	}
 	if why := a.outbox.ClockWarning(); why != "" {
 		s.Warnings = append(s.Warnings, why)

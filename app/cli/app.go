@@ -13,6 +13,7 @@ func appCommand() *cobra.Command {
 		group("member", "Manage who belongs to an app", memberList(), memberSet(), memberRemove()),
 		group("domain", "Manage the hosts that an app has claimed", domainList(), domainAdd(), domainRemove()),
 		group("quota", "See and set what an app may use at most", quotaShow(), quotaSet()),
+		group("outbound", "See and set which private addresses and hosts an app's scripts may call", outboundShow(), outboundSet()),
 	)
 }
 
@@ -212,6 +213,34 @@ func domainRemove() *cobra.Command {
 			return err
 		}
 		return r.say("removed domain %s", args[0])
+	})
+}
+
+func outboundShow() *cobra.Command {
+	return remoteCommand("show", "Show which private addresses and hosts the app's scripts may call", cobra.NoArgs, func(r *remote, _ []string) error {
+		path, err := r.inApp("outbound")
+		if err != nil {
+			return err
+		}
+		o, err := r.ask(http.MethodGet, path, nil)
+		if err != nil {
+			return err
+		}
+		return r.showAll(o)
+	})
+}
+
+func outboundSet() *cobra.Command {
+	return remoteCommand("set [NETWORK|ADDRESS|HOST…]", "Set which private addresses and hosts the app's scripts may call, in place of all that were set", cobra.ArbitraryArgs, func(r *remote, args []string) error {
+		path, err := r.inApp("outbound")
+		if err != nil {
+			return err
+		}
+		o, err := r.ask(http.MethodPut, path, object{"allow": append([]string{}, args...)})
+		if err != nil {
+			return err
+		}
+		return r.showAll(o)
 	})
 }
 

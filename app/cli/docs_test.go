@@ -72,7 +72,7 @@ func TestDocsTellExitCodes(t *testing.T) {
 
 // Every verb that asks an instance takes the flags that say which, and --json.
 func TestRemoteFlags(t *testing.T) {
-	local := map[string]bool{"serve": true, "config": true, "create": true, "reset-password": true, "types": true, "version": true,
+	local := map[string]bool{"serve": true, "config": true, "create": true, "reset-password": true, "rotate-key": true, "types": true, "version": true,
 		"login": true, "logout": true, "man": true, "bash": true, "zsh": true, "fish": true, "powershell": true}
 	walk(rootCommand(io.Discard, io.Discard), func(c *cobra.Command) {
 		remote := c.Flags().Lookup("json") != nil

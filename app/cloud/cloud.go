@@ -194,6 +194,9 @@ type Result struct {
 	Trace *Trace
 	// Discard is set when nothing may be committed although Err is nil (HttpError).
 	Discard bool
+	// Redact hides the secrets that the execution read: what is kept of it goes through it.
+	// Trace and Logs have been through it already. nil: it read none.
+	Redact func(string) string
 	// Reruns counts how often conflicts made the execution start again.
 	Reruns int
 

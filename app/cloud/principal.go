@@ -72,6 +72,7 @@ const (
 	KVWrite          Capability = "kv.write"
 	TriggerManage    Capability = "trigger.manage"
 	DeadLetterManage Capability = "dead_letter.manage"
+	SecretManage     Capability = "secret.manage"
 	OutboxManage     Capability = "outbox.manage"
 	LogRead          Capability = "log.read"
 	AppDeploy        Capability = "app.deploy" // all at once; needs ScriptWrite and RouteWrite beside it
@@ -99,6 +100,7 @@ var grants = map[Capability]grant{
 	KVWrite:          {ScopeScriptWrite, Editor},
 	TriggerManage:    {ScopeAppAdmin, AppAdmin},
 	DeadLetterManage: {ScopeAppAdmin, AppAdmin},
+	SecretManage:     {ScopeAppAdmin, AppAdmin},
 	OutboxManage:     {ScopeAppAdmin, AppAdmin},
 	LogRead:          {ScopeLogRead, Viewer},
 	AppDeploy:        {ScopeAppAdmin, AppAdmin},

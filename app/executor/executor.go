@@ -148,6 +148,7 @@ func (e *Executor) run(ctx context.Context, inv *cloud.Invocation, hold func(con
 	}
 	res := e.result(finished, fail, script, limits)
 	res.Logs = call.Logs()
+	call.Redact(res)
 	return res, effectsOf(call)
 }
 

@@ -21,7 +21,8 @@ const (
 type logEntry struct {
 	x    cloud.Execution // without Request
 	req  *loggedRequest
-	size int // about what it holds, in bytes
+	hide func(string) string // secrets, in what is made into JSON later; nil: there are none
+	size int                 // about what it holds, in bytes
 }
 
 // loggedRequest is what the log keeps of an HTTP request: nothing that lets its reader act
@@ -41,7 +42,8 @@ func newLogEntry(inv *cloud.Invocation, res *cloud.Result, finished cloud.Time) 
 	if started.IsZero() { // it never ran
 		started = finished
 	}
-	e := &logEntry{x: cloud.Execution{
+	hide := hider(res)
+	e := &logEntry{hide: res.Redact, x: cloud.Execution{
 		ID: inv.ID, AppID: inv.App, ScriptID: inv.Script, ScriptVersion: res.ScriptVersion,
 		Source: inv.Source, Op: inv.Op, TriggerID: inv.Trigger, RootExecutionID: inv.Root, ParentID: inv.Parent, EventID: inv.Row,
 		Depth: inv.Depth, Attempt: inv.Attempt, Status: cloud.StatusOf(res.Err), StatusCode: res.StatusCode, Reruns: res.Reruns,
@@ -49,7 +51,7 @@ func newLogEntry(inv *cloud.Invocation, res *cloud.Result, finished cloud.Time) 
 	}}
 	if res.Err != nil {
 		if e.x.Error = res.Trace; e.x.Error == nil {
-			e.x.Error = &cloud.Trace{Message: cloud.Message(res.Err)}
+			e.x.Error = &cloud.Trace{Message: hide(cloud.Message(res.Err))}
 		}
 	}
 	e.size = 512 + len(e.x.ResponseSummary)
@@ -59,7 +61,7 @@ func newLogEntry(inv *cloud.Invocation, res *cloud.Result, finished cloud.Time) 
 	if r := inv.Request; r != nil {
 		e.req = &loggedRequest{
 			Method: r.Method, Host: r.Host, Path: r.Path, Query: r.Query, Headers: r.Headers,
-			Body: strings.Clone(cut(r.RawBody, requestPreview)), Bytes: len(r.RawBody),
+			Body: strings.Clone(cut(hide(r.RawBody), requestPreview)), Bytes: len(r.RawBody),
 		}
 		e.size += len(e.req.Body) + len(r.Path) + 64*len(r.Headers)
 	}
@@ -73,16 +75,31 @@ func (e *logEntry) execution() *cloud.Execution {
 		r := *e.req
 		r.Headers = withoutSecrets(r.Headers)
 		x.Request, _ = json.Marshal(r) // strings and JSON values alone: it can't fail
+		if e.hide != nil {
+			x.Request = json.RawMessage(e.hide(string(x.Request)))
+		}
 	}
 	return &x
 }
 
+// hider is what hides the secrets that an execution read.
+func hider(res *cloud.Result) func(string) string {
+	if res.Redact != nil {
+		return res.Redact
+	}
+	return func(s string) string { return s }
+}
+
 // summary is the beginning of an answer that is text.
 func summary(res *cloud.Result) string {
-	if len(res.Body) == 0 {
+	body := res.Body
+	switch {
+	case len(body) == 0:
 		return ""
+	case res.Redact != nil:
+		body = []byte(res.Redact(string(body))) // before it is cut: a half secret can't be told
 	}
-	s := cut(string(res.Body[:min(len(res.Body), responseSummary+utf8.UTFMax)]), responseSummary)
+	s := cut(string(body[:min(len(body), responseSummary+utf8.UTFMax)]), responseSummary)
 	if !utf8.ValidString(s) {
 		return "(binary)"
 	}

@@ -107,6 +107,9 @@ func summary(res *cloud.Result) string {
 	if !utf8.Valid(res.Body) {
 		return "(bytes that are no text)"
 	}
+	if res.Redact != nil {
+		return clip(res.Redact(string(res.Body)), maxSummary)
+	}
 	return clip(string(res.Body), maxSummary)
 }
 

@@ -22,6 +22,7 @@ type Call struct {
 
 	services Services
 	logs     logBuffer
+	secrets  map[string]string           // that were read, by name
 	requests int                         // sent to other machines
 	settled  map[cloud.DeadLetterID]bool // dead letters this execution replayed or resolved
 }

@@ -20,6 +20,7 @@ type Services struct {
 	Outbox *outbox.Outbox
 
 	HTTP     *outbound.Client // nil: no script calls other machines
+	Secrets  *data.Secrets    // nil: there are none
 	Requests int              // that one execution may send; 0: DefaultRequests
 
 	// Away is told that an execution waits for another machine, and back that it goes on: it
@@ -55,6 +56,7 @@ var Modules = []Module{
 	logModule,
 	deadLettersModule,
 	httpModule,
+	secretsModule,
 	randomModule,
 	timeModule,
 	regexModule,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -88,7 +89,8 @@ func newEmptyWorld(tb testing.TB, set ...func(*Options)) *world {
 	c.SetCompiler(exec)
 	out.SetRunner(exec)
 	serve(tb, log.Serve, store.Serve, out.Serve)
-	o := Options{Control: c, Outbox: out, Data: store, Log: log, Deployer: deploy.New(d, c, out), Logger: logger, Now: w.clock.Now, SessionTTL: time.Hour}
+	secrets := data.NewSecrets(d, data.SecretsOptions{File: filepath.Join(tb.TempDir(), data.KeyFile), Logger: logger})
+	o := Options{Control: c, Outbox: out, Data: store, Secrets: secrets, Log: log, Deployer: deploy.New(d, c, out), Logger: logger, Now: w.clock.Now, SessionTTL: time.Hour}
 	for _, f := range set {
 		f(&o)
 	}

@@ -27,6 +27,7 @@ type Options struct {
 	Control *control.Control
 	Outbox  *outbox.Outbox
 	Data    *data.Store
+	Secrets *data.Secrets
 	Log     *executor.Log
 
 	Deployer *deploy.Deployer

@@ -285,6 +285,12 @@ declare const http: {
   request<T = any>(request: HttpOptions & { url: string; method?: string }): HttpAnswer<T>;
 };
 
+/** The app's secrets, which are set by the API, the dashboard or picloud secrets, and read here alone. */
+declare const secrets: {
+  /** The value of a secret, undefined when it isn't set; only while a handler runs. What was read is hidden in the execution's log. */
+  get(name: string): string | undefined;
+};
+
 /** Cryptographically secure random values. */
 declare const random: {
   /** A whole number from low to high, both included. */
