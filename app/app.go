@@ -123,12 +123,19 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.state, err = db.Open(ctx, filepath.Join(dir, "picloud.db"), db.Options{
 		Schema: schema.State, Durability: a.cfg.Durability, Readers: readers, Observe: a.metrics.commit, Logger: a.log,
 	})
+	if db.IsCorrupt(err) {
+		return fmt.Errorf("%w\n%s", err, howToRestore)
+	}
 	if err != nil {
 		return err
 	}
 	a.logs, err = a.openLogs(ctx, filepath.Join(dir, "logs.db"))
 	return err
 }
+
+// howToRestore is what to do about a picloud.db that is damaged.
+const howToRestore = "picloud.db is damaged, and was left as it is. Restore it from its replica with `picloud restore --force`, which keeps the damaged file beside it; " +
+	"without a replica, put a copy of picloud.db in its place that you kept elsewhere"
 
 // openLogs opens logs.db. Execution logs may be lost at any time: a damaged file is set
 // aside and started anew, rather than keep the instance down.
@@ -165,6 +172,9 @@ func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
 func (a *App) ready(ctx context.Context) error {
 	if !a.outbox.Serving() {
 		return cloud.Errorf(cloud.Overloaded, "the dispatcher does not run")
+	}
+	if a.state.Damaged() {
+		return cloud.Errorf(cloud.Internal, "the database is damaged: stop the instance and run picloud restore")
 	}
 	return a.state.View(ctx, func(_ context.Context, rx *db.Rx) error {
 		var one int

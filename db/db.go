@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -75,6 +76,7 @@ type DB struct {
 	rw, ro  *sql.DB // where the writer and the readers get their connections
 	writer  *writer
 	readers *readers
+	damage  atomic.Bool
 }
 
 // Open opens the file at path, creating and migrating it when needed. Before it migrates a
@@ -204,11 +206,23 @@ func (d *DB) closePools() error {
 // which comes back as an error. When ctx ends before f began, f doesn't run; once it has
 // begun it is no longer cancelled, and the context it gets never ends.
 func (d *DB) Update(ctx context.Context, f func(context.Context, *Tx) error) error {
-	return d.writer.do(ctx, f, d.o.Durability == Full)
+	return d.noted(d.writer.do(ctx, f, d.o.Durability == Full))
 }
 
 // UpdateLazy is Update without the fsync, for changes whose loss at a power cut costs only
 // work: claims, sweeps. It still rides in a durable batch when one is under way.
 func (d *DB) UpdateLazy(ctx context.Context, f func(context.Context, *Tx) error) error {
-	return d.writer.do(ctx, f, false)
+	return d.noted(d.writer.do(ctx, f, false))
+}
+
+// Damaged reports that a transaction came upon a damaged page since the file was opened. Such
+// a file must be restored: what can still be written to it may make it worse.
+func (d *DB) Damaged() bool { return d.damage.Load() }
+
+// noted remembers damage and says so once.
+func (d *DB) noted(err error) error {
+	if err != nil && IsCorrupt(err) && !d.damage.Swap(true) {
+		d.o.Logger.Error("the database is damaged: stop the instance and restore the file", "file", filepath.Base(d.path), "err", err)
+	}
+	return err
 }

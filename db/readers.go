@@ -181,7 +181,7 @@ func (d *DB) View(ctx context.Context, f func(context.Context, *Rx) error) (err 
 	rx := &Rx{Now: d.o.Now().UTC(), pool: d.ro, conn: c, ctx: ctx}
 	defer func() {
 		rx.conn = nil
-		err = errors.Join(err, d.readers.release(c))
+		err = errors.Join(d.noted(err), d.readers.release(c))
 	}()
 	return f(inside{ctx}, rx)
 }
