@@ -185,6 +185,11 @@ CREATE TABLE outbox (
     payload             TEXT NOT NULL -- the event as JSON
 ) STRICT;
 
+CREATE TABLE pubsub_trigger_details (
+    trigger_id BLOB NOT NULL PRIMARY KEY REFERENCES triggers(id) ON DELETE CASCADE,
+    topic      TEXT NOT NULL -- "*", "prefix*" or exact
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE routes (
     id              BLOB NOT NULL PRIMARY KEY,
     app_id          BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
@@ -251,6 +256,16 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE topics (
+    app_id                BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    name                  TEXT NOT NULL,
+    external_subscribable INTEGER NOT NULL,
+    auth_mode             TEXT NOT NULL CHECK (auth_mode IN ('public', 'token')),
+    created_at            INTEGER NOT NULL,
+    updated_at            INTEGER NOT NULL,
+    PRIMARY KEY (app_id, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE triggers (
     id                      BLOB NOT NULL PRIMARY KEY,
     app_id                  BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
@@ -297,5 +312,6 @@ CREATE INDEX routes_app ON routes(app_id);
 CREATE INDEX routes_script ON routes(script_id);
 CREATE INDEX sessions_expiry ON sessions(expires_at);
 CREATE INDEX sessions_user ON sessions(user_id);
+CREATE INDEX topics_external ON topics(name, created_at) WHERE external_subscribable = 1;
 CREATE INDEX triggers_app ON triggers(app_id, kind);
 CREATE INDEX triggers_script ON triggers(script_id);

@@ -94,6 +94,7 @@ const (
 	SourceKV         = "kv"
 	SourceDeadLetter = "dead_letter"
 	SourceCron       = "cron"
+	SourcePubSub     = "pubsub"
 )
 
 // Event is something that happened, on its way to the triggers that match it.
@@ -270,6 +271,7 @@ type Trigger struct {
 	KV         *KVFilter         `json:"-"`
 	DeadLetter *DeadLetterFilter `json:"-"`
 	Cron       *CronFilter       `json:"-"`
+	PubSub     *PubSubFilter     `json:"-"`
 }
 
 // KVFilter selects kv events.
@@ -292,6 +294,11 @@ type CronFilter struct {
 	CatchUp            string `json:"catch_up"`                 // of ticks that were missed: none | last | all; "" is none
 	MaxLatenessSeconds int    `json:"max_lateness_seconds"`     // a tick that is later counts as missed; 0 is 60
 	NextAt             Time   `json:"-"`                        // the next tick; zero while the trigger is disabled
+}
+
+// PubSubFilter selects published messages.
+type PubSubFilter struct {
+	Topic string `json:"topic" required:"true"` // "*", "prefix*" or exact
 }
 
 // Attempt is one entry of the history that outbox rows and dead letters keep.

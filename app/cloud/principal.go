@@ -70,6 +70,8 @@ const (
 	RouteWrite       Capability = "route.write"
 	KVRead           Capability = "kv.read"
 	KVWrite          Capability = "kv.write"
+	TopicPublish     Capability = "topic.publish" // and make tokens for subscribers
+	TopicManage      Capability = "topic.manage"
 	TriggerManage    Capability = "trigger.manage"
 	DeadLetterManage Capability = "dead_letter.manage"
 	SecretManage     Capability = "secret.manage"
@@ -98,6 +100,8 @@ var grants = map[Capability]grant{
 	RouteWrite:       {ScopeRouteWrite, Editor},
 	KVRead:           {ScopeScriptRead, Viewer},
 	KVWrite:          {ScopeScriptWrite, Editor},
+	TopicPublish:     {ScopeScriptWrite, Editor},
+	TopicManage:      {ScopeAppAdmin, AppAdmin},
 	TriggerManage:    {ScopeAppAdmin, AppAdmin},
 	DeadLetterManage: {ScopeAppAdmin, AppAdmin},
 	SecretManage:     {ScopeAppAdmin, AppAdmin},

@@ -250,6 +250,7 @@ const (
 	upwards     = 'u'
 	downwards   = 'd'
 	collections = 'c'
+	topicNames  = 't'
 )
 
 func (o ListOptions) direction() byte {

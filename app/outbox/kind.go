@@ -22,7 +22,7 @@ type kind struct {
 	match func(t *cloud.Trigger, ev *event) bool
 }
 
-var kinds = []*kind{kindKV, kindDeadLetter, kindCron}
+var kinds = []*kind{kindKV, kindDeadLetter, kindCron, kindPubSub}
 
 func kindOf(name string) *kind {
 	for _, k := range kinds {

@@ -24,7 +24,7 @@ var kindKV = &kind{
 
 var kvOps = []string{"insert", "update", "delete"}
 
-// maxGlob is the longest glob: the longest name of a collection, and a star.
+// maxGlob is the longest glob: the longest name of a collection or a topic, and a star.
 const maxGlob = 129
 
 func checkKV(t *cloud.Trigger) error {
@@ -32,13 +32,8 @@ func checkKV(t *cloud.Trigger) error {
 	if f == nil {
 		return cloud.Errorf(cloud.Invalid, "a kv trigger needs a collection_glob")
 	}
-	switch star := strings.IndexByte(f.CollectionGlob, '*'); {
-	case f.CollectionGlob == "":
-		return cloud.Errorf(cloud.Invalid, `collection_glob is empty: write "*" for all collections`)
-	case len(f.CollectionGlob) > maxGlob:
-		return cloud.Errorf(cloud.Invalid, "collection_glob has %d bytes: at most %d are allowed", len(f.CollectionGlob), maxGlob)
-	case star >= 0 && star < len(f.CollectionGlob)-1:
-		return cloud.Errorf(cloud.Invalid, `collection_glob %q: a "*" may stand at the end only`, f.CollectionGlob)
+	if err := checkGlob("collection_glob", f.CollectionGlob); err != nil {
+		return err
 	}
 	ops := []string{}
 	for _, op := range f.Ops {
@@ -50,6 +45,19 @@ func checkKV(t *cloud.Trigger) error {
 		}
 	}
 	t.KV = &cloud.KVFilter{CollectionGlob: f.CollectionGlob, Ops: ops}
+	return nil
+}
+
+// checkGlob tells what is wrong with "*", "prefix*" or a name.
+func checkGlob(field, glob string) error {
+	switch star := strings.IndexByte(glob, '*'); {
+	case glob == "":
+		return cloud.Errorf(cloud.Invalid, `%s is empty: write "*" for all`, field)
+	case len(glob) > maxGlob:
+		return cloud.Errorf(cloud.Invalid, "%s has %d bytes: at most %d are allowed", field, len(glob), maxGlob)
+	case star >= 0 && star < len(glob)-1:
+		return cloud.Errorf(cloud.Invalid, `%s %q: a "*" may stand at the end only`, field, glob)
+	}
 	return nil
 }
 

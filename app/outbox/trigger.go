@@ -27,6 +27,7 @@ type FilterPatch struct {
 	KVPatch
 	DeadLetterPatch
 	CronPatch
+	PubSubPatch
 }
 
 // CreateTrigger stores t and fills its id, times, and what was left out of its retry policy.

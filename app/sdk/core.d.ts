@@ -71,6 +71,13 @@ interface CronEvent {
   };
 }
 
+/** A message was published. */
+interface PubSubEvent {
+  source: "pubsub";
+  op: "publish";
+  pubsub: { topic: string; message: any; published_at: string };
+}
+
 /** What the handler is called with. */
 interface Context {
   app: { id: string; slug: string };
@@ -91,7 +98,7 @@ interface Context {
   /** Only for HTTP. */
   request: HttpRequest;
   /** Only for triggered runs: "event" in ctx. */
-  event: KvEvent | DeadLetterEvent | CronEvent;
+  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent;
   /** Commits what was written so far; it survives a later throw. */
   commit(): void;
 }

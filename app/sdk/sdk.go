@@ -57,6 +57,7 @@ var Modules = []Module{
 	deadLettersModule,
 	httpModule,
 	secretsModule,
+	pubsubModule,
 	randomModule,
 	timeModule,
 	regexModule,

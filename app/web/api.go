@@ -73,6 +73,7 @@ func (s *Server) api() []endpoint {
 		{"POST", "/admin/apps/{app}/triggers/kv", cloud.TriggerManage, app, "trigger.create", call(s.createKVTrigger), "Creates a trigger for changes of keys."},
 		{"POST", "/admin/apps/{app}/triggers/dead_letter", cloud.TriggerManage, app, "trigger.create", call(s.createDeadLetterTrigger), "Creates a trigger for dead letters."},
 		{"POST", "/admin/apps/{app}/triggers/cron", cloud.TriggerManage, app, "trigger.create", call(s.createCronTrigger), "Creates a trigger that fires on a schedule."},
+		{"POST", "/admin/apps/{app}/triggers/pubsub", cloud.TriggerManage, app, "trigger.create", call(s.createPubSubTrigger), "Creates a trigger for messages on topics."},
 		{"POST", "/admin/apps/{app}/triggers/{id}/run", cloud.TriggerManage, app, "trigger.run", call(s.runTrigger).answers(202), "Runs a cron trigger now."},
 		{"GET", "/admin/apps/{app}/triggers/{id}", cloud.TriggerManage, app, "", call(s.trigger), "Shows a trigger."},
 		{"PATCH", "/admin/apps/{app}/triggers/{id}", cloud.TriggerManage, app, "trigger.update", call(s.updateTrigger), "Changes, enables or disables a trigger."},
@@ -98,6 +99,12 @@ func (s *Server) api() []endpoint {
 		{"GET", "/admin/apps/{app}/kv/{collection}/{key...}", cloud.KVRead, app, "", call(s.kvGet), "Shows a key's value."},
 		{"PUT", "/admin/apps/{app}/kv/{collection}/{key...}", cloud.KVWrite, app, "kv.put", call(s.kvPut), "Stores a value; triggers fire as for a script's write."},
 		{"DELETE", "/admin/apps/{app}/kv/{collection}/{key...}", cloud.KVWrite, app, "kv.delete", call(s.kvDelete), "Deletes a key; triggers fire as for a script's write."},
+
+		{"GET", "/admin/apps/{app}/topics", cloud.TopicManage, app, "", call(s.topics), "Lists the registered topics of an app."},
+		{"GET", "/admin/apps/{app}/topics/{topic}", cloud.TopicManage, app, "", call(s.topic), "Shows a registered topic."},
+		{"PUT", "/admin/apps/{app}/topics/{topic}", cloud.TopicManage, app, "topic.put", call(s.putTopic), "Registers a topic: says whether subscribers from outside may listen, and who."},
+		{"DELETE", "/admin/apps/{app}/topics/{topic}", cloud.TopicManage, app, "topic.delete", call(s.deleteTopic), "Makes a topic internal again."},
+		{"POST", "/admin/apps/{app}/topics/{topic}/messages", cloud.TopicPublish, app, "topic.publish", call(s.publish), "Publishes a message; triggers fire as for a script's."},
 
 		{"GET", "/admin/apps/{app}/executions", cloud.LogRead, app, "", call(s.executions), "Lists executions, newest first."},
 		{"GET", "/admin/apps/{app}/executions/stream", cloud.LogRead, app, "", raw("text/event-stream", s.stream), "Streams executions as they finish, as server-sent events."},

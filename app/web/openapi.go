@@ -11,6 +11,7 @@ import (
 
 	"picloud/app/cloud"
 	"picloud/app/control"
+	"picloud/app/data"
 )
 
 // object is a JSON object of the document; encoding/json sorts its keys.
@@ -284,6 +285,7 @@ var enumOfName = map[string][]string{
 	"host_kind":     {"any", "exact", "wildcard"},
 	"path_kind":     {"exact", "param", "prefix"},
 	"retry_backoff": {"exponential", "linear", "constant"},
+	"auth_mode":     {data.AuthPublic, data.AuthToken},
 	"catch_up":      {"none", "last", "all"},
 	"level":         {"debug", "info", "warn", "error"},
 }

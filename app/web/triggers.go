@@ -26,6 +26,7 @@ type filters struct {
 	*cloud.KVFilter
 	*cloud.DeadLetterFilter
 	*cronView
+	*cloud.PubSubFilter
 }
 
 // cronView is a schedule with the times it stands for.
@@ -38,7 +39,7 @@ type cronView struct {
 const nextRuns = 5
 
 func viewTrigger(t *cloud.Trigger) *triggerView {
-	f := filters{KVFilter: t.KV, DeadLetterFilter: t.DeadLetter}
+	f := filters{KVFilter: t.KV, DeadLetterFilter: t.DeadLetter, PubSubFilter: t.PubSub}
 	if t.Cron != nil {
 		f.cronView = &cronView{*t.Cron, outbox.NextRuns(t.Cron, nextRuns)}
 	}
@@ -130,6 +131,23 @@ func (in cronTriggerInput) make() (*cloud.Trigger, error) {
 }
 
 func (s *Server) createCronTrigger(ctx context.Context, q *request, in cronTriggerInput) (*triggerView, error) {
+	return s.createTrigger(ctx, q, in)
+}
+
+type pubsubTriggerInput struct {
+	triggerInput
+	cloud.PubSubFilter
+}
+
+func (in pubsubTriggerInput) make() (*cloud.Trigger, error) {
+	t, err := in.trigger(cloud.SourcePubSub)
+	if err == nil {
+		t.PubSub = &in.PubSubFilter
+	}
+	return t, err
+}
+
+func (s *Server) createPubSubTrigger(ctx context.Context, q *request, in pubsubTriggerInput) (*triggerView, error) {
 	return s.createTrigger(ctx, q, in)
 }
 

@@ -72,6 +72,13 @@ interface CronEvent {
   };
 }
 
+/** A message was published. */
+interface PubSubEvent {
+  source: "pubsub";
+  op: "publish";
+  pubsub: { topic: string; message: any; published_at: string };
+}
+
 /** What the handler is called with. */
 interface Context {
   app: { id: string; slug: string };
@@ -92,7 +99,7 @@ interface Context {
   /** Only for HTTP. */
   request: HttpRequest;
   /** Only for triggered runs: "event" in ctx. */
-  event: KvEvent | DeadLetterEvent | CronEvent;
+  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent;
   /** Commits what was written so far; it survives a later throw. */
   commit(): void;
 }
@@ -289,6 +296,15 @@ declare const http: {
 declare const secrets: {
   /** The value of a secret, undefined when it isn't set; only while a handler runs. What was read is hidden in the execution's log. */
   get(name: string): string | undefined;
+};
+
+/** Messages to everybody who listens to a topic: triggers, and subscribers from outside where the topic is registered for them. */
+declare const pubsub: {
+  /**
+   * Publishes message when this execution commits. Each trigger that listens gets it as an event of its own, with its own
+   * retries. Topics are 1 to 128 bytes, messages up to 256 KiB as JSON.
+   */
+  publishDurable(topic: string, message: any): void;
 };
 
 /** Cryptographically secure random values. */
