@@ -65,6 +65,33 @@ expose("http", {
     return call("http.request", "[{" + cut(text, 1) + "}]");
   }
 });`,
+	Globals: []string{"fetch"},
+	Modern: `
+// fetch is http.request under its usual name. The host call waits for the answer, so the
+// promise is settled when it is made.
+async function fetch(input, init) {
+  const r = new Request(input, init), signal = requestSignal(r), pairs = [];
+  signal?.throwIfAborted();
+  let content = takeBody(r);
+  if (content instanceof Promise) { content = await content; }
+  signal?.throwIfAborted();
+  const headers = Object.create(null);
+  for (const [n, v] of headerList(r.headers)) { (headers[n] ??= []).push(v); }
+  const o = { method: r.method, url: r.url, headers, redirect: r.redirect, as: "raw" };
+  if (typeof content === "string") { o.body = content; } else if (content !== null) { o.base64 = toBase64(content); }
+  const ms = signal === undefined ? Infinity : signalTimeout(signal);
+  if (ms < Infinity) { o.timeout = Math.min(Math.max(ms / 1000, 0.001), 300); }
+  let res;
+  try { res = call("http.request", "[" + stringify(o) + "]"); } catch (e) {
+    throw e.name === "timeout" && ms < Infinity ? new DOMException(e.message, "TimeoutError") : e;
+  }
+  for (const n of Object.keys(res.headers)) {
+    for (const v of [].concat(res.headers[n])) { pairs.push([n, v]); }
+  }
+  const body = res.body === "" ? null : res.is_base64 ? fromBase64(res.body) : res.body;
+  return new Response(made, { content: body, headers: new Headers(pairs), status: res.status, statusText: res.text, url: res.url, redirected: res.redirected, type: "basic" });
+}
+reveal("fetch", fetch);`,
 	Types: `
 /** How a request is sent. */
 interface HttpOptions {
@@ -118,7 +145,13 @@ declare const http: {
   patch<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
   delete<T = any>(url: string, options?: HttpOptions): HttpAnswer<T>;
   request<T = any>(request: HttpOptions & { url: string; method?: string }): HttpAnswer<T>;
-};`,
+};
+
+/**
+ * http.request as other runtimes have it. The answer is there when it returns: several requests run one after the other. What http throws
+ * rejects it, with the same names; a signal made by AbortSignal.timeout bounds it.
+ */
+declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;`,
 }
 
 // DefaultRequests is how many requests one execution may send.

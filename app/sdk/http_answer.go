@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"mime"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ func (o *httpOptions) answer(res *outbound.Response) ([]byte, error) {
 	b := make([]byte, 0, 512+len(res.Body)+len(res.Body)/8)
 	b = strconv.AppendInt(append(b, `{"status":`...), int64(res.Status), 10)
 	b = strconv.AppendBool(append(b, `,"ok":`...), res.Status >= 200 && res.Status < 300)
+	if o.As == asRaw {
+		b = appendString(append(b, `,"text":`...), http.StatusText(res.Status))
+	}
 	b = appendHeaders(append(b, `,"headers":`...), res)
 	b = appendString(append(b, `,"url":`...), res.URL)
 	b = strconv.AppendBool(append(b, `,"redirected":`...), res.Redirected)

@@ -19,6 +19,7 @@ type httpOptions struct {
 	Query    map[string]json.RawMessage `json:"query"`
 	JSON     json.RawMessage            `json:"json"`
 	Body     json.RawMessage            `json:"body"`
+	Base64   []byte                     `json:"base64"` // of fetch: bytes, which bring no content-type
 	Form     map[string]json.RawMessage `json:"form"`
 	Timeout  *float64                   `json:"timeout"`
 	Redirect string                     `json:"redirect"`
@@ -114,6 +115,9 @@ func (o *httpOptions) readBody(r *outbound.Request) error {
 		if o.Body[0] == '"' {
 			kind = "text/plain; charset=utf-8"
 		}
+	}
+	if o.Base64 != nil {
+		given, r.Body = given+1, o.Base64
 	}
 	if given > 1 {
 		return invalid("a request has one body: give json, body or form")

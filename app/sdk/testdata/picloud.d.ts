@@ -292,6 +292,12 @@ declare const http: {
   request<T = any>(request: HttpOptions & { url: string; method?: string }): HttpAnswer<T>;
 };
 
+/**
+ * http.request as other runtimes have it. The answer is there when it returns: several requests run one after the other. What http throws
+ * rejects it, with the same names; a signal made by AbortSignal.timeout bounds it.
+ */
+declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+
 /** The app's secrets, which are set by the API, the dashboard or picloud secrets, and read here alone. */
 declare const secrets: {
   /** The value of a secret, undefined when it isn't set; only while a handler runs. What was read is hidden in the execution's log. */

@@ -16,5 +16,4 @@ export default function (ctx: Context) {
 }
 // @ts-expect-error scripts have no timers
 setTimeout(() => {}, 1);
-// @ts-expect-error scripts have no network of their own
 fetch("https://example.org");
