@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +46,7 @@ func TestScripts(t *testing.T) {
 			}
 			in := &instance{dir: filepath.Join(env.WorkDir, "data"), addr: "127.0.0.1:" + port}
 			env.Values[instanceKey{}] = in
+			env.Values[s3Key{}] = &sync.Map{}
 			env.Defer(in.kill)
 			env.Vars = append(env.Vars, "ADDR="+in.addr, "URL=http://"+in.addr, "DATA="+in.dir,
 				"OWNER="+ownerName, "PASSWORD="+ownerPassword, "HOME="+env.WorkDir, "REPO="+repo)
@@ -60,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"until":    untilCmd,
 			"set":      setCmd,
 			"await":    awaitCmd,
+			"s3":       s3Cmd,
 		},
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",

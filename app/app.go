@@ -35,6 +35,7 @@ type App struct {
 	lock        *db.DirLock
 	disk        *disk
 	state, logs *db.DB
+	replication replication
 
 	control    *control.Control
 	outbox     *outbox.Outbox
@@ -102,6 +103,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		Registry: a.registry(), Logger: a.log, Version: BuildVersion(),
 		MaxBodyBytes: cfg.MaxBodyBytes, TrustedProxies: cfg.TrustedProxies, TLS: cfg.tls(), SessionTTL: cfg.SessionTTL,
 		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.ready, System: a.system, Portable: a.portable(),
+		Backup: a.backup(),
 	})
 	return a, a.firstStart(ctx)
 }
@@ -117,12 +119,18 @@ func (a *App) open(ctx context.Context) (err error) {
 	if a.lock, err = db.Lock(dir); err != nil {
 		return err
 	}
+	a.sweepCopies()
+	if err := a.openReplication(ctx); err != nil {
+		return err
+	}
 	// An execution pins a reader from its first read to its end, and may list dead letters
 	// through a second one; the API reads beside them.
 	readers := 2*a.cfg.MaxConcurrentExecutions + 4
-	a.state, err = db.Open(ctx, filepath.Join(dir, "picloud.db"), db.Options{
-		Schema: schema.State, Durability: a.cfg.Durability, Readers: readers, Observe: a.metrics.commit, Logger: a.log,
-	})
+	o := db.Options{Schema: schema.State, Durability: a.cfg.Durability, Readers: readers, Observe: a.committed, Logger: a.log}
+	if a.replication.named {
+		o.AutoCheckpoint = replicatedCheckpoint
+	}
+	a.state, err = db.Open(ctx, a.cfg.stateFile(), o)
 	if db.IsCorrupt(err) {
 		return fmt.Errorf("%w\n%s", err, howToRestore)
 	}
@@ -136,6 +144,12 @@ func (a *App) open(ctx context.Context) (err error) {
 // howToRestore is what to do about a picloud.db that is damaged.
 const howToRestore = "picloud.db is damaged, and was left as it is. Restore it from its replica with `picloud restore --force`, which keeps the damaged file beside it; " +
 	"without a replica, put a copy of picloud.db in its place that you kept elsewhere"
+
+// committed is told of every group commit of picloud.db, on the writer's goroutine.
+func (a *App) committed(s db.CommitStats) {
+	a.metrics.commit(s)
+	a.replication.committed()
+}
 
 // openLogs opens logs.db. Execution logs may be lost at any time: a damaged file is set
 // aside and started anew, rather than keep the instance down.
@@ -188,6 +202,7 @@ func (a *App) registry() *prometheus.Registry {
 	for _, part := range []interface{ Collectors() []prometheus.Collector }{a.outbox, a.data, a.gate, a.executor, a.executions, a.outbound, a.metrics} {
 		r.MustRegister(part.Collectors()...)
 	}
+	r.MustRegister(a.replication.collectors()...)
 	r.MustRegister(a.fileCollector())
 	return r
 }
@@ -206,6 +221,7 @@ func (a *App) Close() error {
 			errs = append(errs, d.Close())
 		}
 	}
+	errs = append(errs, a.replication.close()) // after our own connections: see replica.Close
 	if a.lock != nil {
 		errs = append(errs, a.lock.Close())
 	}

@@ -68,7 +68,12 @@ type Config struct {
 	OutboundResponseBytes int64
 	OutboundTimeout       time.Duration
 
-	Logger *slog.Logger // slog.Default()
+	LitestreamConfig  string // "": where it usually is; "off": no replication
+	Replication       string // inside | outside
+	ReplicaVerifyDays int    // 0: never
+
+	Logger   *slog.Logger // slog.Default()
+	TakeOver bool         // replicate although another device holds the lease; no setting: it is for one start
 
 	values []Value
 }
@@ -142,6 +147,9 @@ var Settings = []Setting{
 	{Key: "outbound_request_bytes", Default: "1048576", Doc: "largest body of a request that a script sends", set: integer(func(c *Config) *int64 { return &c.OutboundRequestBytes }, 1, 64<<20)},
 	{Key: "outbound_response_bytes", Default: "4194304", Doc: "largest body of an answer that a script gets", set: integer(func(c *Config) *int64 { return &c.OutboundResponseBytes }, 1, 64<<20)},
 	{Key: "outbound_timeout_ms", Default: "10000", Doc: "how long a script's request may take when it says nothing", set: milliseconds(func(c *Config) *time.Duration { return &c.OutboundTimeout }, 1, 300_000)},
+	{Key: "litestream_config", Doc: "the litestream.yml that says where picloud.db is replicated to; empty: the one in the data directory, else in the working directory, else no replication; off: no replication", set: text(func(c *Config) *string { return &c.LitestreamConfig })},
+	{Key: "replication", Default: inside, Doc: "inside: the instance replicates picloud.db itself; outside: `picloud replicate` or litestream does, as a process of its own", set: oneOf(func(c *Config) *string { return &c.Replication }, inside, outside)},
+	{Key: "replica_verify_days", Default: "7", Doc: "days between two trials of the replica, which read all of it; 0: only when asked", set: integer(func(c *Config) *int { return &c.ReplicaVerifyDays }, 0, 365)},
 }
 
 // FileName of the settings file in the data directory.

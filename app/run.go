@@ -32,8 +32,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	// Hashing the owner's password and compiling the starter took memory that a resting
 	// instance has no use for.
 	debug.FreeOSMemory()
-	// The log outlives the others: what they record while they stop is flushed too.
-	log := start(context.WithoutCancel(ctx), a.executions.Serve)
+	// The log outlives the others: what they record while they stop is flushed too. So does the
+	// second copy: what they commit then is uploaded.
+	log := start(context.WithoutCancel(ctx), a.executions.Serve, a.replication.serve)
 	watch := newSupervisor(a.ready, a.log)
 	loops := start(context.WithoutCancel(ctx), a.outbox.Serve, a.data.Serve, watch.Serve)
 	doors := start(context.WithoutCancel(ctx), func(context.Context) error { return a.serveHTTP(server, ln) })

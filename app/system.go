@@ -35,7 +35,8 @@ func (a *App) system(ctx context.Context, s *web.System) error {
 	}
 	g := a.gate.Stats()
 	s.Gate = web.SystemGate{Capacity: g.Capacity, InUse: g.InUse, Waiting: g.Waiting}
-	s.Replication.State = "off"
+	s.Replication = a.replication.status()
+	s.Warnings = append(s.Warnings, a.replication.warnings()...)
 	free, size, err := a.disk.stat(a.cfg.DataDir)
 	if err != nil {
 		return err

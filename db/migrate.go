@@ -111,8 +111,8 @@ func checkVersion(ctx context.Context, c *sql.Conn, newest int) (version int, er
 		return 0, fmt.Errorf("the file has version %d and this program knows versions up to %d: start the newer program that wrote it, or restore the copy that it left beside the file (….before-v%d)", version, newest, version)
 	}
 	if version == 0 && newest > 0 {
-		var tables int
-		if err := c.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		var tables int // but for those of litestream, which may open an empty file before us
+		if err := c.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '\_litestream\_%' ESCAPE '\'`).Scan(&tables); err != nil {
 			return 0, err
 		}
 		if tables > 0 {

@@ -31,6 +31,7 @@ func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 		loginCommand(), logoutCommand(),
 		appCommand(), scriptCommand(), routeCommand(), triggerCommand(), kvCommand(), secretsCommand(), dlqCommand(), outboxCommand(),
 		logsCommand(), runCommand(), tokenCommand(), systemCommand(),
+		backupCommand(), restoreCommand(), replicateCommand(),
 		manCommand(),
 	)
 	root.Long = "PiCloud Edge runs JavaScript functions behind HTTP routes, with a key-value store, events,\nretries and a dashboard, from one binary and one SQLite file."

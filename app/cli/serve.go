@@ -13,6 +13,7 @@ import (
 )
 
 func serveCommand() *cobra.Command {
+	var takeOver bool
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the instance",
@@ -22,7 +23,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg.Logger = logger(cmd, cfg)
+			cfg.Logger, cfg.TakeOver = logger(cmd, cfg), takeOver
 			a, err := app.New(cmd.Context(), cfg)
 			if err != nil {
 				return err
@@ -31,7 +32,13 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	addSettings(c.Flags())
+	addTakeOver(c.Flags(), &takeOver)
 	return c
+}
+
+// addTakeOver adds what is for one start, so that it isn't a setting.
+func addTakeOver(flags *pflag.FlagSet, takeOver *bool) {
+	flags.BoolVar(takeOver, "take-over", false, "replicate although the replica belongs to another device, which then stops")
 }
 
 func configCommand() *cobra.Command {

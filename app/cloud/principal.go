@@ -59,6 +59,7 @@ const (
 	InstanceUsers  Capability = "instance.users"
 	InstanceSystem Capability = "instance.system"
 	InstanceAudit  Capability = "instance.audit"
+	InstanceBackup Capability = "instance.backup" // a copy of everything, owners' secrets too
 	AppCreate      Capability = "app.create"
 
 	// In one app.
@@ -87,10 +88,14 @@ type grant struct {
 	role  Role
 }
 
+// ownersOnly are capabilities of the instance that its admins don't have.
+var ownersOnly = []Capability{InstanceBackup}
+
 var grants = map[Capability]grant{
 	InstanceUsers:    {ScopeInstanceAdmin, ""},
 	InstanceSystem:   {ScopeInstanceAdmin, ""},
 	InstanceAudit:    {ScopeInstanceAdmin, ""},
+	InstanceBackup:   {ScopeInstanceAdmin, ""},
 	AppCreate:        {ScopeInstanceAdmin, ""},
 	AppRead:          {ScopeScriptRead, Viewer},
 	AppManage:        {ScopeAppAdmin, AppAdmin},
@@ -152,7 +157,7 @@ func (p *Principal) Can(c Capability, app AppID) bool {
 		return false
 	}
 	if g.role == "" {
-		return p.App.IsZero() && (p.Role == Owner || p.Role == Admin)
+		return p.App.IsZero() && (p.Role == Owner || p.Role == Admin && !slices.Contains(ownersOnly, c))
 	}
 	return p.RoleIn(app).Includes(g.role)
 }

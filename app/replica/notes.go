@@ -99,13 +99,15 @@ func identity(dir, device string) record {
 	return record{Owner: host + "-" + device[:min(4, len(device))], Device: device, Machine: machine(dir), Process: token()}
 }
 
-// machine identifies this machine and the place of the data directory on it; "" where the
-// machine can't be told from others.
+// machine identifies this machine and the place of the data directory on it: who lost the
+// directory is still the same device. In a container it is the container's name.
 func machine(dir string) string {
 	id, err := os.ReadFile("/etc/machine-id")
 	text := strings.TrimSpace(string(id))
-	if err != nil || text == "" {
-		return ""
+	if err != nil || text == "" || text == "uninitialized" {
+		if text, err = os.Hostname(); err != nil || text == "" || text == "localhost" {
+			return ""
+		}
 	}
 	sum := sha256.Sum256([]byte("picloud\x00" + text + "\x00" + dir))
 	return hex.EncodeToString(sum[:8])

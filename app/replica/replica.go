@@ -71,12 +71,16 @@ func New(o Options) (*Replicator, error) {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
+	r.verify.asked = make(chan struct{}, 1)
 	var err error
 	if r.path, err = filepath.Abs(o.Database); err != nil {
 		return nil, err
 	}
 	if r.o.Dir == "" {
 		r.o.Dir = filepath.Dir(r.path)
+	}
+	if r.o.Dir, err = filepath.Abs(r.o.Dir); err != nil {
+		return nil, err
 	}
 	d := o.File.entry(r.path)
 	if d == nil {

@@ -30,7 +30,10 @@ type Verification struct {
 // ErrVerifying says that a verification runs already.
 var ErrVerifying = errors.New("a verification runs already")
 
-type verifier struct{ busy atomic.Bool }
+type verifier struct {
+	busy  atomic.Bool
+	asked chan struct{} // busy was set by BeginVerify
+}
 
 func (v *verifier) running() bool { return v.busy.Load() }
 
@@ -40,6 +43,20 @@ func (r *Replicator) Verify(ctx context.Context) (*Verification, error) {
 	if r.verify.busy.Swap(true) {
 		return nil, ErrVerifying
 	}
+	return r.verifyNow(ctx)
+}
+
+// BeginVerify is a Verify that nobody waits for: Status has its result. It runs in Serve.
+func (r *Replicator) BeginVerify() error {
+	if r.verify.busy.Swap(true) {
+		return ErrVerifying
+	}
+	notify(r.verify.asked)
+	return nil
+}
+
+// verifyNow verifies, for who has made it busy.
+func (r *Replicator) verifyNow(ctx context.Context) (*Verification, error) {
 	defer r.verify.busy.Store(false)
 	start := time.Now()
 	v := &Verification{At: start.UTC()}
@@ -75,33 +92,48 @@ func (r *Replicator) try(ctx context.Context, v *Verification) error {
 	return nil
 }
 
-// verifyLoop verifies on schedule. What was verified is noted, so that a restart does not
-// begin the time anew.
+// verifyLoop verifies on schedule, and when it was asked to. What was verified is noted, so
+// that a restart does not begin the time anew.
 func (r *Replicator) verifyLoop(ctx context.Context) {
 	r.sweepTrials()
-	if r.o.VerifyEvery <= 0 {
-		return
-	}
-	started := time.Now()
+	first := time.Now().Add(firstVerify)
 	for {
-		due := started.Add(firstVerify)
-		if v := r.notes.verification(); v != nil {
-			due = v.At.Add(r.o.VerifyEvery)
-		}
-		if d := time.Until(due); d > 0 {
-			if !sleep(ctx, min(d, verifyCheck), nil) {
-				return
-			}
-			continue
-		}
-		if r.trouble.any() == nil {
-			if _, err := r.Verify(ctx); err != nil && ctx.Err() == nil {
-				r.log.Warn("verify the replica", "err", err)
-			}
-		}
-		if !sleep(ctx, verifyCheck, nil) {
+		timer := time.NewTimer(r.untilVerify(first))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
 			return
+		case <-r.verify.asked:
+			timer.Stop()
+			r.logVerify(r.verifyNow(ctx))
+		case <-timer.C:
+			if r.untilVerify(first) > 0 {
+				continue
+			}
+			if r.trouble.any() == nil {
+				r.logVerify(r.Verify(ctx))
+			}
+			first = time.Now().Add(verifyCheck) // when it could not be done
 		}
+	}
+}
+
+// untilVerify is how long until the next verification is due, or until the clock is looked
+// at again.
+func (r *Replicator) untilVerify(first time.Time) time.Duration {
+	due := first
+	if v := r.notes.verification(); v != nil && v.At.Add(r.o.VerifyEvery).After(first) {
+		due = v.At.Add(r.o.VerifyEvery)
+	}
+	if r.o.VerifyEvery <= 0 {
+		return verifyCheck
+	}
+	return max(0, min(time.Until(due), verifyCheck))
+}
+
+func (r *Replicator) logVerify(_ *Verification, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		r.log.Warn("verify the replica", "err", err)
 	}
 }
 

@@ -29,6 +29,11 @@ func (s *Server) api() []endpoint {
 		{"DELETE", "/admin/api-keys/{id}", cloud.Any, nil, "key.delete", call(s.deleteKey), "Deletes one of the own API keys."},
 		{"GET", "/admin/system", cloud.InstanceSystem, nil, "", call(s.getSystem), "Shows version, sizes, load and warnings."},
 		{"GET", "/admin/audit", cloud.InstanceAudit, nil, "", call(s.audit), "Lists who did what on the instance, newest first."},
+		{"GET", "/admin/backup", cloud.InstanceBackup, nil, "", raw("application/vnd.sqlite3", s.backupCopy), "Streams a consistent copy of the database."},
+		{"GET", "/admin/backup/status", cloud.InstanceSystem, nil, "", call(s.backupStatus), "Shows the state of the second copy."},
+		{"GET", "/admin/backup/points", cloud.InstanceSystem, nil, "", call(s.backupPoints), "Lists what the second copy can restore, newest first."},
+		{"POST", "/admin/backup/sync", cloud.InstanceSystem, nil, "backup.sync", call(s.backupSync).answers(200), "Answers when the second copy has everything that is committed."},
+		{"POST", "/admin/backup/verify", cloud.InstanceSystem, nil, "backup.verify", call(s.backupVerify).answers(202), "Begins a trial of the second copy: it is restored to a temporary file and checked."},
 
 		{"GET", "/admin/apps", cloud.Any, nil, "", call(s.apps), "Lists the apps one belongs to."},
 		{"POST", "/admin/apps", cloud.AppCreate, nil, "app.create", call(s.createApp), "Creates an app."},

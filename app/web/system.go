@@ -151,11 +151,47 @@ type SystemOutbox struct {
 
 // SystemReplication is the state of the second copy.
 type SystemReplication struct {
-	State      string     `json:"state"` // off | ok | behind | failing
-	Target     string     `json:"target"`
-	LagSeconds float64    `json:"lag_seconds"`
-	LastSyncAt cloud.Time `json:"last_sync_at"`
-	LastError  string     `json:"last_error"`
+	State        string        `json:"state"`  // off | outside | ok | behind | failing
+	Reason       string        `json:"reason"` // why it is off or outside
+	Target       string        `json:"target"`
+	LagSeconds   float64       `json:"lag_seconds"`  // age of the oldest commit that the target doesn't have
+	LastSyncAt   cloud.Time    `json:"last_sync_at"` // of the last call to the target that succeeded
+	LastError    string        `json:"last_error"`
+	LastErrorAt  cloud.Time    `json:"last_error_at"`
+	TXID         string        `json:"txid"`        // of the database, as far as it is staged
+	TargetTXID   string        `json:"target_txid"` // of the target; empty when not known
+	StagedFiles  int           `json:"staged_files"`
+	StagedBytes  int64         `json:"staged_bytes"`
+	Lease        SystemLease   `json:"lease"`
+	Verification *Verification `json:"verification"` // the last one
+	Verifying    bool          `json:"verifying"`
+}
+
+// SystemLease is who may write to the target.
+type SystemLease struct {
+	Supported bool       `json:"supported"` // the target knows leases
+	Held      bool       `json:"held"`      // by this instance
+	Owner     string     `json:"owner"`
+	ExpiresAt cloud.Time `json:"expires_at"` // renewed before the next write
+}
+
+// Verification is a trial of the second copy: it was restored to a temporary file and checked.
+type Verification struct {
+	At        cloud.Time  `json:"at"`
+	OK        bool        `json:"ok"`
+	Error     string      `json:"error"`
+	Seconds   float64     `json:"seconds"`
+	TXID      string      `json:"txid"`
+	StateOf   cloud.Time  `json:"state_of"` // what was restored
+	BytesRead int64       `json:"bytes_read"`
+	Rows      int64       `json:"rows"`
+	Tables    []TableRows `json:"tables"`
+}
+
+// TableRows counts the rows of a table.
+type TableRows struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
 }
 
 func (s *Server) getSystem(ctx context.Context, q *request, _ none) (*System, error) {

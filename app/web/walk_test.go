@@ -20,6 +20,7 @@ type rule struct {
 	public   bool
 	any      bool        // whoever is known
 	instance bool        // owners and admins
+	owner    bool        // of them, owners only
 	role     cloud.Role  // least role in the app
 	scope    cloud.Scope // what a key needs
 	app      bool        // the endpoint belongs to an app
@@ -31,6 +32,7 @@ var (
 	forPublic   = rule{public: true}
 	forAny      = rule{any: true}
 	forInstance = rule{instance: true, scope: cloud.ScopeInstanceAdmin}
+	forOwner    = rule{instance: true, owner: true, scope: cloud.ScopeInstanceAdmin}
 	forAppRead  = inApp(cloud.Viewer, cloud.ScopeScriptRead)
 	forAppAdmin = inApp(cloud.AppAdmin, cloud.ScopeAppAdmin)
 	forDomains  = inApp(cloud.AppAdmin, cloud.ScopeDomainManage)
@@ -63,6 +65,11 @@ var rules = map[string]rule{
 	"DELETE /admin/api-keys/{id}":                       forAny,
 	"GET /admin/system":                                 forInstance,
 	"GET /admin/audit":                                  forInstance,
+	"GET /admin/backup":                                 forOwner,
+	"GET /admin/backup/status":                          forInstance,
+	"GET /admin/backup/points":                          forInstance,
+	"POST /admin/backup/sync":                           forInstance,
+	"POST /admin/backup/verify":                         forInstance,
 	"GET /admin/apps":                                   forAny,
 	"POST /admin/apps":                                  forInstance,
 	"GET /admin/apps/{app}":                             forAppRead,
@@ -164,6 +171,8 @@ func (c caller) expect(r rule) int {
 	case r.app && (c.role == "" || c.bound):
 		return 404
 	case r.instance && (!c.instance || c.bound || !hasScope):
+		return 403
+	case r.owner && c.name == "admin":
 		return 403
 	case !r.instance && (!c.role.Includes(r.role) || !hasScope):
 		return 403

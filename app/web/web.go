@@ -48,6 +48,8 @@ type Options struct {
 	System func(context.Context, *System) error
 	// Portable exports, imports and rewinds apps; nil refuses to.
 	Portable *Portable
+	// Backup does what only the whole machine can do with copies of the database; nil: nothing.
+	Backup *Backup
 	// Now is the clock; time.Now.
 	Now func() time.Time
 }
@@ -71,6 +73,7 @@ type Server struct {
 	dashboard *dashboard
 	metrics   http.Handler
 	streams   chan struct{} // a place for each open stream
+	copies    chan struct{} // a place for each copy of the database that is downloaded
 	heartbeat time.Duration // between signs of life on a stream
 
 	stop     sync.Once
@@ -91,10 +94,13 @@ func New(o Options) *Server {
 	if o.Portable == nil {
 		o.Portable = noPortable
 	}
+	if o.Backup == nil {
+		o.Backup = noBackup
+	}
 	if o.Version.API == 0 {
 		o.Version.API = 1
 	}
-	s := &Server{Options: o, log: o.Logger, streams: make(chan struct{}, maxStreams), heartbeat: defaultHeartbeat, stopping: make(chan struct{})}
+	s := &Server{Options: o, log: o.Logger, streams: make(chan struct{}, maxStreams), copies: make(chan struct{}, downloads), heartbeat: defaultHeartbeat, stopping: make(chan struct{})}
 	s.endpoints = s.api()
 	s.mux = s.apiMux()
 	s.openapi = openAPI(s.endpoints, o.Version)
