@@ -92,7 +92,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	if a.executor, err = executor.New(executor.Options{
 		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Secrets: a.secrets, Requests: cfg.OutboundRequests, Away: a.gate.Away},
 		Log:     a.executions,
-		Engines: cfg.Engines, Concurrent: cfg.MaxConcurrentExecutions, Ceiling: cfg.Limits, Logger: a.log,
+		Engines: cfg.Engines, Concurrent: cfg.MaxConcurrentExecutions, Ceiling: cfg.Limits, MaxDepth: cfg.MaxTriggerDepth, Logger: a.log,
 	}); err != nil {
 		return nil, err
 	}

@@ -95,6 +95,7 @@ const (
 	SourceDeadLetter = "dead_letter"
 	SourceCron       = "cron"
 	SourcePubSub     = "pubsub"
+	SourceInvoke     = "invoke"
 )
 
 // Event is something that happened, on its way to the triggers that match it.
@@ -148,6 +149,7 @@ type Invocation struct {
 	Principal *Principal      // nil for the public
 	Request   *Request        // for http
 	Event     json.RawMessage // ctx.event; nil for http
+	Args      json.RawMessage // ctx.args of a script that was invoked; else nil
 	Handler   bool            // of a dead letter: one attempt, never dead-lettered
 	Async     bool            // nobody waits for it
 }
@@ -222,6 +224,7 @@ type LogLine struct {
 	Level   string          `json:"level"` // debug | info | warn | error
 	Message string          `json:"message"`
 	Fields  json.RawMessage `json:"fields,omitzero"`
+	Script  string          `json:"script,omitzero"` // name of the script that logged it, when another one invoked it
 }
 
 // Execution is the record of one run, as the API shows it.

@@ -69,6 +69,7 @@ const (
 	cachedSessions    = 1 << 12
 	cachedKeys        = 1 << 12
 	cachedScriptBytes = 16 << 20
+	cachedNames       = 1 << 12
 )
 
 // Control is safe for concurrent use.
@@ -81,6 +82,7 @@ type Control struct {
 	sessions *cache[[sha256.Size]byte, *session]
 	keys     *cache[string, *key] // by prefix
 	scripts  *cache[cloud.ScriptID, *cloud.Script]
+	named    *cache[scriptName, cloud.ScriptID]
 
 	passwords *passwords
 	throttle  *throttle
@@ -103,6 +105,7 @@ func New(ctx context.Context, d *db.DB, o Options) (*Control, error) {
 		sessions:  newCache[[sha256.Size]byte, *session](cachedSessions, nil),
 		keys:      newCache[string, *key](cachedKeys, nil),
 		scripts:   newCache[cloud.ScriptID](cachedScriptBytes, func(s *cloud.Script) int { return len(s.Source) + 1024 }),
+		named:     newCache[scriptName, cloud.ScriptID](cachedNames, nil),
 		passwords: newPasswords(o.hash),
 		throttle:  newThrottle(o.Now),
 		audit:     &auditor{cap: o.AuditCap},

@@ -118,6 +118,28 @@ func (c *Control) Script(ctx context.Context, id cloud.ScriptID) (*cloud.Script,
 	})
 }
 
+type scriptName struct {
+	app  cloud.AppID
+	name string
+}
+
+// ScriptNamed finds a script by its name; NotFound when the app has none of that name.
+func (c *Control) ScriptNamed(ctx context.Context, app cloud.AppID, name string) (*cloud.Script, error) {
+	id, err := c.named.get(scriptName{app, name}, func() (id cloud.ScriptID, err error) {
+		err = c.db.View(ctx, func(ctx context.Context, rx *db.Rx) error {
+			return rx.QueryRow("SELECT id FROM scripts WHERE app_id = ? AND name = ?", app, name).Scan(&id)
+		})
+		if errors.Is(err, sql.ErrNoRows) {
+			return id, errNoScript
+		}
+		return id, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.Script(ctx, id)
+}
+
 // Scripts lists an app's scripts with their sources. A page ends early when those are large.
 func (c *Control) Scripts(ctx context.Context, app cloud.AppID, p cloud.Page) ([]*cloud.Script, string, error) {
 	return lister[*cloud.Script]{
@@ -238,7 +260,12 @@ func (c *Control) updateScript(tx *db.Tx, by *cloud.Principal, s *cloud.Script, 
 	if err != nil {
 		return storeScript(err, s.Name)
 	}
-	tx.AfterCommit(func() { c.scripts.drop(s.ID) })
+	tx.AfterCommit(func() {
+		c.scripts.drop(s.ID)
+		if s.Name != now.Name {
+			c.named.clear()
+		}
+	})
 	return insertVersion(tx, by, s)
 }
 
@@ -261,6 +288,7 @@ func (c *Control) deleteScript(tx *db.Tx, id cloud.ScriptID) error {
 	tx.AfterCommit(func() {
 		c.live.dropRoutes(func(r *cloud.Route) bool { return r.ScriptID == id })
 		c.scripts.drop(id)
+		c.named.clear()
 		c.o.OnDelete(app, id)
 	})
 	return nil

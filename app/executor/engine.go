@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"picloud/app/cloud"
+	"picloud/app/sdk"
 )
 
 // Engine compiles scripts and makes contexts to run them in. A new engine is one file that
@@ -54,13 +55,15 @@ type Budget struct {
 	Ctx      context.Context
 	Deadline time.Time
 	Limits   cloud.Limits
+	Nested   int // how many scripts of the execution wait for this run
 }
 
 // Failure is why a run has no answer.
 type Failure struct {
-	Err   error        // for the Result: what the caller may know
-	Trace *cloud.Trace // for the author
-	Stuck bool         // the engine could not stop it: the script must not be admitted again
+	Err    error        // for the Result: what the caller may know
+	Trace  *cloud.Trace // for the author
+	Thrown *sdk.Thrown  // what the script threw, for the script that invoked it
+	Stuck  bool         // the engine could not stop it: the script must not be admitted again
 }
 
 // The verdicts that end a script whether it wants to or not.
@@ -108,6 +111,7 @@ func described(s, file string, own func(string) string) *Failure {
 	}
 	t.Line, t.Column = locate(t.Stack, file)
 	f := thrown(t)
+	f.Thrown = &sdk.Thrown{Name: d.Name, Message: clip(d.Message, 4096), Stack: t.Stack, Code: d.Code}
 	if d.Code == string(cloud.BudgetExceeded) { // of the SDK, and let through
 		f.Err = cloud.Errorf(cloud.BudgetExceeded, "%s", d.Message)
 	}
@@ -119,6 +123,10 @@ func described(s, file string, own func(string) string) *Failure {
 func hostFailure(err error, file string) *Failure {
 	if errors.Is(err, context.Canceled) {
 		return verdict(file, cloud.Overloaded, stopping)
+	}
+	if inner, ok := errors.AsType[*calleeFailure](err); ok && inner.trace != nil {
+		trace := *inner.trace
+		return &Failure{Err: err, Trace: &trace}
 	}
 	return &Failure{Err: err, Trace: &cloud.Trace{Message: cloud.Message(err), File: file}}
 }
@@ -137,7 +145,7 @@ func touchesData(op string) bool {
 }
 
 // dataModules are those with data, effects, secrets, or calls to the outside.
-var dataModules = []string{"ctx", "deadLetters", "http", "kv", "secrets"}
+var dataModules = []string{"ctx", "deadLetters", "http", "invoke", "kv", "secrets"}
 
 // dataWhileLoading is the exception, as the prelude reads it, for such an operation there.
 func dataWhileLoading(op string) string {

@@ -22,6 +22,8 @@ import (
 // *control.Control is the real one, and answers from memory.
 type Scripts interface {
 	Script(ctx context.Context, id cloud.ScriptID) (*cloud.Script, error)
+	// ScriptNamed finds one of app's by its name.
+	ScriptNamed(ctx context.Context, app cloud.AppID, name string) (*cloud.Script, error)
 }
 
 // Options of New. The zero value of each field but Scripts works.
@@ -31,6 +33,7 @@ type Options struct {
 	Log      *Log     // keeps what Record is told; nil keeps nothing
 	Engines  []string // that scripts may use; quickjs
 
+	MaxDepth   int          // how deep scripts may invoke each other, counted with the triggers' depth; 8
 	Concurrent int          // executions at once, the gate's size; DefaultGateSize
 	Memory     int64        // bytes all contexts may take together; half of the machine's
 	Ceiling    cloud.Limits // most that a script may ask for; see Limits
@@ -45,6 +48,7 @@ type Executor struct {
 	logger   *slog.Logger
 	engines  map[string]Engine
 	enabled  []string
+	maxDepth int
 	defaults cloud.Limits // for limits that a script leaves open
 	ceiling  cloud.Limits
 	programs *programs
@@ -64,12 +68,15 @@ func New(o Options) (*Executor, error) {
 	if o.Concurrent <= 0 {
 		o.Concurrent = DefaultGateSize()
 	}
+	if o.MaxDepth <= 0 {
+		o.MaxDepth = 8
+	}
 	if o.Memory <= 0 {
 		o.Memory = machineMemory() / 2
 	}
 	e := &Executor{
 		scripts: o.Scripts, services: o.Services, log: o.Log, logger: o.Logger,
-		engines: map[string]Engine{}, enabled: o.Engines,
+		engines: map[string]Engine{}, enabled: o.Engines, maxDepth: o.MaxDepth,
 		programs: newPrograms(), pool: newPool(o.Concurrent, o.Memory/4), metrics: newMetrics(),
 	}
 	e.defaults, e.ceiling = limitsFor(o.Memory, o.Concurrent, o.Ceiling)
@@ -137,10 +144,14 @@ func (e *Executor) run(ctx context.Context, inv *cloud.Invocation, hold func(con
 		return failed(&Failure{Err: err}, script), nil
 	}
 	call := sdk.NewCall(ctx, e.services, inv, script, deadline, limits, hold)
+	f := &frame{e: e, call: call, context: c}
+	call.Invoker = f
 	finished, fail := c.Run(call, Budget{Ctx: ctx, Deadline: deadline, Limits: limits})
 	e.pool.give(keyOf(script), c, script.Isolation == cloud.IsolationFresh)
-	if fail != nil && fail.Stuck {
-		e.stuck(script, inv)
+	if fail != nil && (fail.Stuck || f.stuck) {
+		if fail.Stuck {
+			e.stuck(script, inv)
+		}
 		if call.Unit != nil {
 			call.Unit.Close() // the engine still holds the call: nothing else of it may be touched
 		}

@@ -30,6 +30,17 @@ func (s *scriptMap) Script(_ context.Context, id cloud.ScriptID) (*cloud.Script,
 	return nil, cloud.Errorf(cloud.NotFound, "no such script")
 }
 
+func (s *scriptMap) ScriptNamed(_ context.Context, app cloud.AppID, name string) (*cloud.Script, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.m {
+		if x.AppID == app && x.Name == name {
+			return x, nil
+		}
+	}
+	return nil, cloud.Errorf(cloud.NotFound, "no such script")
+}
+
 // save stores a copy of x as the next version of its script.
 func (s *scriptMap) save(x cloud.Script) *cloud.Script {
 	s.mu.Lock()

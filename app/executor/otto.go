@@ -49,7 +49,10 @@ const ottoGlue = `(function (inner) {
         var module = { exports: {} };
         f.call(module.exports, module, module.exports, require);
         var x = module.exports;
-        if (typeof x !== "function" && x) { x = x["default"] || x.handler; }
+        if (typeof x !== "function" && x) {
+        if (typeof x.fetch === "function") { throw new TypeError("fetch handlers need the engine quickjs"); }
+        x = x["default"] || x.handler;
+      }
         this.handler = x;
         return typeof x === "function" ? "" : "?";
       } catch (e) { return told(e); }
@@ -263,7 +266,7 @@ func (c *ottoContext) Run(h Host, b Budget) (string, *Failure) {
 		a.finished, a.fail = c.execute()
 		ended = true
 	}()
-	timer := time.NewTimer(time.Until(b.Deadline) + ottoGrace)
+	timer := time.NewTimer(time.Until(b.Deadline) + ottoGrace/time.Duration(1+b.Nested)) // before that of the script that waits for it
 	defer timer.Stop()
 	select {
 	case a := <-done:

@@ -182,8 +182,11 @@ func (c *quickContext) panicked(r any) *Failure {
 // verdict is the failure of a run that was stopped, with the place where it was.
 func (c *quickContext) verdict() *Failure {
 	f := c.cause()
-	f.Trace.Stack = c.ownPositions(withoutPrelude(c.stack))
-	f.Trace.Line, f.Trace.Column = locate(f.Trace.Stack, c.program.file)
+	stack := c.ownPositions(withoutPrelude(c.stack))
+	if f.Trace.Line == 0 { // else it was in a script that this one invoked
+		f.Trace.Line, f.Trace.Column = locate(stack, c.program.file)
+	}
+	f.Trace.Stack += stack
 	return f
 }
 

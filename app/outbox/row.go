@@ -101,6 +101,9 @@ func (r *row) invocation() (*cloud.Invocation, error) {
 		if !json.Valid(r.payload) {
 			return inv, errPayload
 		}
+		if r.source == cloud.SourceInvoke {
+			inv.Args = argsOf(r.payload)
+		}
 		return inv, nil
 	}
 	inv.Route = cloud.RouteID(r.trigger)
@@ -110,6 +113,17 @@ func (r *row) invocation() (*cloud.Invocation, error) {
 	}
 	inv.Request = ev.HTTP
 	return inv, nil
+}
+
+// argsOf are the arguments in an invoke event; null when there are none.
+func argsOf(payload []byte) json.RawMessage {
+	var ev struct {
+		Invoke struct{ Args json.RawMessage }
+	}
+	if json.Unmarshal(payload, &ev) != nil || ev.Invoke.Args == nil {
+		return json.RawMessage("null")
+	}
+	return ev.Invoke.Args
 }
 
 var errPayload = cloud.Errorf(cloud.Invalid, "the event's payload can't be decoded")

@@ -67,7 +67,7 @@ func FuzzArgs(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		c := &Call{Ctx: t.Context(), Inv: publicCall()}
+		c := &Call{shared: &shared{}, Ctx: t.Context(), Inv: publicCall()}
 		for op, fn := range funcs {
 			if strings.HasPrefix(op, "kv.") || op == "ctx.commit" {
 				continue // these need a store

@@ -19,8 +19,15 @@ type Call struct {
 	Script   *cloud.Script
 	Deadline time.Time
 	Unit     *data.Unit
+	Invoker  Invoker // nil: no script can be invoked
 
 	services Services
+	invoked  bool // by another script, in its execution
+	*shared
+}
+
+// shared is what all scripts of one execution have together.
+type shared struct {
 	logs     logBuffer
 	secrets  map[string]string           // that were read, by name
 	requests int                         // sent to other machines
@@ -30,7 +37,7 @@ type Call struct {
 // NewCall begins a fresh unit of work for one run of inv. Zero limits are the defaults; hold
 // is outbox.Runner's.
 func NewCall(ctx context.Context, s Services, inv *cloud.Invocation, script *cloud.Script, deadline time.Time, limits cloud.Limits, hold func(context.Context, *db.Tx) error) *Call {
-	c := &Call{Ctx: ctx, Inv: inv, Script: script, Deadline: deadline, services: s, logs: newLogBuffer(limits)}
+	c := &Call{Ctx: ctx, Inv: inv, Script: script, Deadline: deadline, services: s, shared: &shared{logs: newLogBuffer(limits)}}
 	if s.Data != nil {
 		c.Unit = s.Data.Begin(inv, limits, hold)
 	}

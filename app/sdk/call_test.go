@@ -45,7 +45,7 @@ func TestHost(t *testing.T) {
 		{"test.none", "", cloud.Internal},
 	}
 	for _, tt := range tests {
-		c := &Call{Ctx: t.Context(), Inv: publicCall()}
+		c := &Call{shared: &shared{}, Ctx: t.Context(), Inv: publicCall()}
 		out, fatal := c.Host(tt.op, "[]")
 		if out != tt.out || cloud.KindOf(fatal) != tt.fatal {
 			t.Errorf("%s: got %q, %v; want %q, %q", tt.op, out, fatal, tt.out, tt.fatal)
@@ -60,7 +60,7 @@ func TestHostEndsWithItsExecution(t *testing.T) {
 	t.Parallel()
 	gone, cancel := context.WithCancelCause(t.Context())
 	cancel(cloud.Errorf(cloud.Timeout, "the time limit was reached"))
-	c := &Call{Ctx: gone, Inv: publicCall()}
+	c := &Call{shared: &shared{}, Ctx: gone, Inv: publicCall()}
 	for _, op := range []string{"time.now", "kv.get", "log.write"} {
 		if out, fatal := c.Host(op, `["info","x","y"]`); out != "" || cloud.KindOf(fatal) != cloud.Timeout {
 			t.Errorf("%s: got %q, %v; want the end", op, out, fatal)

@@ -35,7 +35,10 @@ func (c *Call) Context() []byte {
 	}
 	b = strconv.AppendInt(append(b, `,"deadline":`...), c.Deadline.UnixMilli(), 10)
 	b = appendPrincipal(append(b, `,"principal":`...), inv.Principal, inv.App)
-	if inv.Request != nil {
+	if inv.Args != nil {
+		b = append(append(b, `,"args":`...), inv.Args...)
+	}
+	if inv.Request != nil && !c.invoked {
 		b = appendRequest(append(b, `,"request":`...), inv.Request)
 	}
 	if inv.Event != nil {
@@ -46,7 +49,7 @@ func (c *Call) Context() []byte {
 
 // contextSize guesses how much room what the caller sent takes.
 func contextSize(inv *cloud.Invocation) int {
-	n := len(inv.Event)
+	n := len(inv.Event) + len(inv.Args)
 	if r := inv.Request; r != nil {
 		n += len(r.URL) + len(r.Body) + len(r.RawBody) + len(r.RawBody)/8 + 64*len(r.Headers)
 	}

@@ -93,12 +93,14 @@ interface Context {
   idempotencyKey: string;
   /** When the time limit ends, in Unix milliseconds. */
   deadline: number;
+  /** Only for scripts that were invoked: the arguments, null when there were none. */
+  args: any;
   /** Who acts; null for public HTTP. */
   principal: null | { id: string; username: string; role: "viewer" | "editor" | "app_admin" | null };
   /** Only for HTTP. */
   request: HttpRequest;
   /** Only for triggered runs: "event" in ctx. */
-  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent;
+  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent | InvokeEvent;
   /** Commits what was written so far; it survives a later throw. */
   commit(): void;
 }

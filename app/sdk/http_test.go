@@ -148,7 +148,7 @@ func FuzzHTTPOptions(f *testing.F) {
 	f.Add(`{"method":"POST","url":"https://example.org","headers":{"a":["b",1]},"query":{"c":null},"json":{"d":1},"timeout":1.5}`)
 	f.Add(`{"url":"http://a","body":[1,2,256]}`)
 	f.Add(`{"url":"http://a","form":{"a":[[]]},"as":"text","redirect":"manual"}`)
-	c := &Call{}
+	c := &Call{shared: &shared{}}
 	client := outbound.New(outbound.Options{})
 	f.Fuzz(func(t *testing.T, text string) {
 		_, r, err := c.readRequest([]byte("[" + text + "]"))

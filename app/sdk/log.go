@@ -86,7 +86,11 @@ func logWrite(c *Call, in []byte) ([]byte, error) {
 	if !json.Valid(fields) {
 		fields = nil
 	}
-	c.logs.add(cloud.LogLine{At: cloud.TimeOf(time.Now()), Level: level, Message: message, Fields: fields})
+	line := cloud.LogLine{At: cloud.TimeOf(time.Now()), Level: level, Message: message, Fields: fields}
+	if c.invoked {
+		line.Script = c.Script.Name
+	}
+	c.logs.add(line)
 	return nil, nil
 }
 

@@ -11,7 +11,8 @@
         create = Object.create, define = Object.defineProperty, freeze = Object.freeze, isArray = Array.isArray,
         isFinite = global.isFinite, names = Object.getOwnPropertyNames, descriptor = Object.getOwnPropertyDescriptor,
         uncurry = Function.prototype.bind.bind(Function.prototype.call),
-        cut = uncurry("".substring), join = uncurry([].join);
+        cut = uncurry("".substring), join = uncurry([].join), has = uncurry({}.hasOwnProperty);
+    var called = false; // the execution is of a script that another one invoked
     var last = null, lastCode = ""; // the newest exception of the SDK, for describe
 
     // own gives o a property of its own, whatever its prototypes say.
@@ -140,8 +141,10 @@
     freeze(commit);
 
     function begin(text) {
+      var ctx = parse(text);
       last = null;
-      return own(parse(text), "commit", commit, true);
+      called = has(ctx, "args");
+      return own(ctx, "commit", commit, true);
     }
 
     // What finish and fail write for sdk.Answer: a letter for the form, then the text.
@@ -160,7 +163,11 @@
       try { return write(v); } catch (e) { return "x" + brief(e); }
     }
     function answer(v) {
-      if (web !== null && web.isResponse(v)) { return web.answer(v); }
+      if (web !== null && web.isResponse(v)) {
+        if (called) { throw fault("invalid", "a Response can't be handed to the script that invoked this one: return a plain value"); }
+        return web.answer(v);
+      }
+      if (called) { return form(v); }
       if (typeof v === "object" && v !== null && "statusCode" in v) {
         return response("r", v.statusCode, v.headers, v.isBase64, v.body);
       }

@@ -67,4 +67,5 @@ var Modules = []Module{
 	urlModule,
 	cryptoModule,
 	webModule,
+	invokeModule,
 }

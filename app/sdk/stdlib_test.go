@@ -92,7 +92,7 @@ func checkStandardLibraryRefuses(t *testing.T, s *sandbox) {
 // must end with its execution all the same.
 func TestRegexEndsWithItsExecution(t *testing.T) {
 	t.Parallel()
-	c := &Call{Inv: publicCall()}
+	c := &Call{shared: &shared{}, Inv: publicCall()}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	c.Ctx = ctx

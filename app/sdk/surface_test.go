@@ -54,7 +54,7 @@ func surface(t *testing.T) []string {
 	inv := publicCall()
 	inv.Principal = &cloud.Principal{User: id(9), Username: "ada", Role: cloud.Owner}
 	inv.Request = &cloud.Request{IsBase64: true}
-	inv.Event = []byte(`{}`)
+	inv.Event, inv.Args = []byte(`{}`), []byte(`{}`)
 	s.begin(inv)
 	var lines []string
 	for name := range added {
