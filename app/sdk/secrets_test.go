@@ -42,7 +42,7 @@ func TestSecretsGet(t *testing.T) {
 
 func TestRedact(t *testing.T) {
 	t.Parallel()
-	c := &Call{secrets: map[string]string{"a": `p"w<d&+`, "b": "short", "long": `longer p"w<d&+`, "n": "12345678"}}
+	c := &Call{shared: &shared{secrets: map[string]string{"a": `p"w<d&+`, "b": "short", "long": `longer p"w<d&+`, "n": "12345678"}}}
 	hide := c.Redactor()
 	for _, tt := range []struct{ text, want string }{
 		{`it is p"w<d&+!`, "it is [redacted]!"},
