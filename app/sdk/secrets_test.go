@@ -69,7 +69,7 @@ func TestRedact(t *testing.T) {
 	if strings.Contains(string(all), "12345678") || string(res.Logs[1].Fields) != `{"s":"[redacted]"}` {
 		t.Errorf("got %s", all)
 	}
-	if (&Call{secrets: map[string]string{"b": "short"}}).Redactor() != nil {
+	if (&Call{shared: &shared{secrets: map[string]string{"b": "short"}}}).Redactor() != nil {
 		t.Error("a short secret is hidden")
 	}
 }

@@ -72,12 +72,11 @@ interface CronEvent {
   };
 }
 
-/** A call that invoke.later asked for. */
-interface InvokeEvent {
-  source: "invoke";
-  op: "call";
-  /** script is what it was called by; args are also ctx.args. */
-  invoke: { script: string; args: any };
+/** A message was published. */
+interface PubSubEvent {
+  source: "pubsub";
+  op: "publish";
+  pubsub: { topic: string; message: any; published_at: string };
 }
 
 /** What the handler is called with. */
@@ -95,14 +94,14 @@ interface Context {
   idempotencyKey: string;
   /** When the time limit ends, in Unix milliseconds. */
   deadline: number;
+  /** Only for scripts that were invoked: the arguments, null when there were none. */
+  args: any;
   /** Who acts; null for public HTTP. */
   principal: null | { id: string; username: string; role: "viewer" | "editor" | "app_admin" | null };
   /** Only for HTTP. */
   request: HttpRequest;
   /** Only for triggered runs: "event" in ctx. */
-  event: KvEvent | DeadLetterEvent | CronEvent | InvokeEvent;
-  /** Only for scripts that were invoked: the arguments, null when there were none. */
-  args: any;
+  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent | InvokeEvent;
   /** Commits what was written so far; it survives a later throw. */
   commit(): void;
 }
@@ -295,10 +294,25 @@ declare const http: {
   request<T = any>(request: HttpOptions & { url: string; method?: string }): HttpAnswer<T>;
 };
 
+/**
+ * http.request as other runtimes have it. The answer is there when it returns: several requests run one after the other. What http throws
+ * rejects it, with the same names; a signal made by AbortSignal.timeout bounds it.
+ */
+declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+
 /** The app's secrets, which are set by the API, the dashboard or picloud secrets, and read here alone. */
 declare const secrets: {
   /** The value of a secret, undefined when it isn't set; only while a handler runs. What was read is hidden in the execution's log. */
   get(name: string): string | undefined;
+};
+
+/** Messages to everybody who listens to a topic: triggers, and subscribers from outside where the topic is registered for them. */
+declare const pubsub: {
+  /**
+   * Publishes message when this execution commits. Each trigger that listens gets it as an event of its own, with its own
+   * retries. Topics are 1 to 128 bytes, messages up to 256 KiB as JSON.
+   */
+  publishDurable(topic: string, message: any): void;
 };
 
 /** Cryptographically secure random values. */
@@ -672,6 +686,14 @@ declare function atob(text: string): string;
 declare function queueMicrotask(f: () => void): void;
 /** Copies what JSON can hold, and dates, maps, sets, bytes and errors, with their cycles. */
 declare function structuredClone<T>(value: T): T;
+
+/** A call that invoke.later asked for. */
+interface InvokeEvent {
+  source: "invoke";
+  op: "call";
+  /** script is what it was called by; args are also ctx.args. */
+  invoke: { script: string; args: any };
+}
 
 /** Calls another script of the app, by its name or id. */
 declare const invoke: {
