@@ -27,7 +27,8 @@ var floors = map[string]string{
 	"app/replica":  "",
 	"app/web":      "app/cloud app/control app/data app/deploy app/executor app/outbox app/portable app/route static",
 	"app":          "app/cloud app/control app/data app/deploy app/executor app/outbound app/outbox app/portable app/replica app/route app/sdk app/web db db/dbtest schema scripts static",
-	"app/cli":      "app app/cloud",
+	"app/project":  "app/cloud",
+	"app/cli":      "app app/cloud app/project",
 	"":             "app/cli",
 }
 

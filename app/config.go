@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -72,8 +73,9 @@ type Config struct {
 	Replication       string // inside | outside
 	ReplicaVerifyDays int    // 0: never
 
-	Logger   *slog.Logger // slog.Default()
-	TakeOver bool         // replicate although another device holds the lease; no setting: it is for one start
+	Logger   *slog.Logger   // slog.Default()
+	TakeOver bool           // replicate although another device holds the lease; no setting: it is for one start
+	Serving  func(net.Addr) // told once where the instance listens; nil: nobody
 
 	values []Value
 }

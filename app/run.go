@@ -29,6 +29,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	server := &http.Server{TLSConfig: a.tlsConfig()}
 	a.web.ConfigureServer(server)
 	a.announce(ctx, ln.Addr())
+	if a.cfg.Serving != nil {
+		a.cfg.Serving(ln.Addr()) // connections wait in the listener until there is somebody to answer
+	}
 	// Hashing the owner's password and compiling the starter took memory that a resting
 	// instance has no use for.
 	debug.FreeOSMemory()

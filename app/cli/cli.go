@@ -29,6 +29,7 @@ func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root := group("picloud", "A cloud of your own on one small computer",
 		serveCommand(), configCommand(), adminCommand(), typesCommand(), versionCommand(),
 		loginCommand(), logoutCommand(),
+		initCommand(), devCommand(), testCommand(), deployCommand(), rollbackCommand(), deploymentsCommand(),
 		appCommand(), scriptCommand(), routeCommand(), triggerCommand(), kvCommand(), secretsCommand(), dlqCommand(), outboxCommand(),
 		logsCommand(), runCommand(), tokenCommand(), systemCommand(),
 		backupCommand(), restoreCommand(), replicateCommand(),

@@ -91,6 +91,7 @@ type logPrinter struct {
 	*remote
 	scripts string // path of the list
 	names   map[string]string
+	place   func(script, stack string) string // makes a stack's places those of the author's files; nil: leaves them
 }
 
 func (p *logPrinter) print(x object) error {
@@ -126,6 +127,9 @@ func (p *logPrinter) writeDetails(w io.Writer, x object) error {
 	if trace, ok := x["error"].(object); ok {
 		message := text(trace, "message")
 		if stack := text(trace, "stack"); stack != "" {
+			if p.place != nil {
+				stack = p.place(p.name(x), stack)
+			}
 			message += "\n" + stack
 		}
 		return indented(w, "fail", message)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 
 	"picloud/app/cloud"
@@ -64,16 +65,19 @@ func (d *Deployer) prepare(ctx context.Context, by *cloud.Principal, app cloud.A
 	b := newBuilder(pl)
 	var wrong faults
 	for _, f := range p.Functions {
-		wrong.add(f, d.check(by, app, f))
-		wrong.add(f, b.function(f))
+		err := d.check(by, app, f)
+		if err == nil {
+			err = b.function(f)
+		}
+		wrong.add(f, err)
+	}
+	for _, s := range slices.Concat(pl.scripts.made, pl.scripts.updated) {
+		wrong.add(b.wanted[s.Name], d.control.CompileScript(ctx, s))
 	}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
 	b.finish(p.Prune)
-	for _, s := range append(pl.scripts.made, pl.scripts.updated...) {
-		wrong.add(b.wanted[s.Name], d.control.CompileScript(ctx, s))
-	}
 	for i, r := range pl.routes.made {
 		wrong.add(b.ofScript[r.ScriptID], d.control.FreeRoute(ctx, r, pl.routes.gone, pl.routes.made[:i]))
 	}
