@@ -81,7 +81,15 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		ClockWait:           cfg.ClockWait,
 		Epoch:               plausible,
 	})
-	a.data = data.New(a.state, a.outbox, data.Options{Logger: a.log, Quota: func(app cloud.AppID) int64 { return a.control.QuotaOf(app).KVBytes }})
+	signing, err := a.control.SigningKey(ctx, "subscribers")
+	if err != nil {
+		return nil, err
+	}
+	a.data = data.New(a.state, a.outbox, data.Options{
+		Logger: a.log, Quota: func(app cloud.AppID) int64 { return a.control.QuotaOf(app).KVBytes },
+		Tokens:      data.TokenOptions{Key: signing, Min: seconds(cfg.TokenTTLMin), Max: seconds(cfg.TokenTTLMax), Default: seconds(cfg.TokenTTLDefault)},
+		Subscribers: data.SubscriberOptions{Max: cfg.MaxSubscribers, MaxPerApp: cfg.MaxSubscribersPerApp},
+	})
 	a.secrets = data.NewSecrets(a.state, data.SecretsOptions{Keys: cfg.MasterKeys, File: filepath.Join(cfg.DataDir, data.KeyFile), Logger: a.log})
 	a.outbound = outbound.New(outbound.Options{
 		Allow: cfg.OutboundAllow, AllowOf: a.control.OutboundOf,
@@ -107,6 +115,8 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	})
 	return a, a.firstStart(ctx)
 }
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
@@ -176,6 +186,7 @@ func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
 func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
 	a.outbox.Forget(app)
 	if script.IsZero() {
+		a.data.ForgetApp(app)
 		a.outbound.Forget(app)
 	} else {
 		a.executor.Forget(script)

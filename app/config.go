@@ -47,6 +47,10 @@ type Config struct {
 	RetryJitterPct   int
 	MaxTriggerDepth  int
 	ClockWait        time.Duration
+
+	TokenTTLMin, TokenTTLMax, TokenTTLDefault int // seconds
+	MaxSubscribers, MaxSubscribersPerApp      int
+
 	DeadLetterDays   int
 	AbandonedDays    int
 	LogRetentionDays int
@@ -135,6 +139,11 @@ var Settings = []Setting{
 	{Key: "log_max_bytes", Default: "536870912", Doc: "most bytes of the execution log", set: integer(func(c *Config) *int64 { return &c.LogMaxBytes }, 1<<20, 1<<50)},
 	{Key: "clock_wait", Default: "10m", Doc: "how long schedules wait after the start for a time server to set the clock, where the machine can tell; 0s: schedules go by the clock whatever it shows, even if it is in the past", set: duration(func(c *Config) *time.Duration { return &c.ClockWait }, 0, 365*24*time.Hour)},
 	{Key: "disk_reserve_bytes", Default: "67108864", Doc: "free disk space below which no more async work is accepted; below twice as much, execution logs are dropped; 0: none", set: integer(func(c *Config) *int64 { return &c.DiskReserveBytes }, 0, 1<<50)},
+	{Key: "subscriber_token_ttl_min_sec", Default: "10", Doc: "shortest life of a token that lets its holder listen to topics from outside, in seconds", set: integer(func(c *Config) *int { return &c.TokenTTLMin }, 1, 365*86_400)},
+	{Key: "subscriber_token_ttl_max_sec", Default: "86400", Doc: "longest life of such a token, in seconds", set: integer(func(c *Config) *int { return &c.TokenTTLMax }, 1, 365*86_400)},
+	{Key: "subscriber_token_ttl_default_sec", Default: "3600", Doc: "life of such a token that asks for none, in seconds", set: integer(func(c *Config) *int { return &c.TokenTTLDefault }, 1, 365*86_400)},
+	{Key: "max_subscribers", Default: "6000", Doc: "most subscribers from outside that listen to topics at once", set: integer(func(c *Config) *int { return &c.MaxSubscribers }, 1, 1_000_000)},
+	{Key: "max_subscribers_per_app", Default: "5000", Doc: "most such subscribers of one app", set: integer(func(c *Config) *int { return &c.MaxSubscribersPerApp }, 1, 1_000_000)},
 	{Key: "session_ttl", Default: "168h", Doc: "how long an unused login lasts, such as 168h", set: duration(func(c *Config) *time.Duration { return &c.SessionTTL }, time.Minute, 10*365*24*time.Hour)},
 	{Key: "owner_username", Doc: "with owner_password: creates the owner at first start", set: text(func(c *Config) *string { return &c.OwnerUsername })},
 	{Key: "owner_password", Doc: "12 or more characters", Secret: true, set: text(func(c *Config) *string { return &c.OwnerPassword })},
@@ -191,6 +200,8 @@ func (c *Config) check() error {
 		return cloud.Errorf(cloud.Invalid, "PICLOUD_TLS_CERT and PICLOUD_TLS_KEY go together: set both or neither")
 	case c.TLSCert != "" && len(c.ACMEDomains) > 0:
 		return cloud.Errorf(cloud.Invalid, "PICLOUD_TLS_CERT and PICLOUD_ACME_DOMAINS exclude each other: choose one")
+	case c.TokenTTLMin > c.TokenTTLDefault || c.TokenTTLDefault > c.TokenTTLMax:
+		return cloud.Errorf(cloud.Invalid, "PICLOUD_SUBSCRIBER_TOKEN_TTL_DEFAULT_SEC is %d: it lies between PICLOUD_SUBSCRIBER_TOKEN_TTL_MIN_SEC (%d) and PICLOUD_SUBSCRIBER_TOKEN_TTL_MAX_SEC (%d)", c.TokenTTLDefault, c.TokenTTLMin, c.TokenTTLMax)
 	}
 	return nil
 }

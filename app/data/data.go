@@ -41,6 +41,9 @@ type Options struct {
 	// execution during which more keys than that are written runs again. 0: 65,536.
 	Recent int
 	Logger *slog.Logger // slog.Default
+
+	Tokens      TokenOptions // of subscribers from outside
+	Subscribers SubscriberOptions
 }
 
 // Store is the key-value store of all apps.
@@ -54,6 +57,8 @@ type Store struct {
 	usage   *usage
 	metrics metrics
 	expiry  expiry
+	tokens  TokenOptions
+	hub     *hub
 }
 
 // New makes the store of d, whose events go to out. Serve must run for expired entries to be
@@ -72,6 +77,8 @@ func New(d *db.DB, out Emitter, o Options) *Store {
 		usage:   newUsage(),
 		metrics: newMetrics(),
 		expiry:  expiry{wake: make(chan struct{}, 1)},
+		tokens:  o.Tokens.withDefaults(),
+		hub:     newHub(o.Subscribers),
 	}
 }
 

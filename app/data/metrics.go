@@ -27,5 +27,5 @@ func (m metrics) written(app cloud.AppID, bytes int64) {
 
 // Collectors are the store's metrics.
 func (s *Store) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{s.metrics.bytesWritten}
+	return append(s.hub.collectors(), s.metrics.bytesWritten)
 }

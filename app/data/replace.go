@@ -14,6 +14,7 @@ func (s *Store) Replaced(tx *db.Tx, app cloud.AppID) {
 	tx.AfterCommit(func() {
 		s.recent.publishReplaced(app)
 		s.usage.forget(app)
+		s.hub.endApp(app)
 		s.expiry.note(now) // to look when the next entry expires
 	})
 }

@@ -88,11 +88,20 @@ func (s *Store) Publish(ctx context.Context, from cloud.Origin, topic string, me
 	return at, err
 }
 
-// publish makes the rows of the triggers that listen, in the transaction of the publisher.
+// publish makes the rows of the triggers that listen, in the transaction of the publisher, and
+// lets subscribers from outside know when that commits.
 func (s *Store) publish(ctx context.Context, tx *db.Tx, from cloud.Origin, topic string, message json.RawMessage) error {
 	detail := published(topic, message, cloud.TimeOf(tx.Now))
 	payload := make([]byte, 0, len(detail)+48)
 	payload = append(append(append(payload, `{"source":"pubsub","op":"publish","pubsub":`...), detail...), '}')
+	var external bool
+	err := tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM topics WHERE app_id = ? AND name = ? AND external_subscribable = 1)`, from.App, topic).Scan(&external)
+	if err != nil {
+		return fmt.Errorf("look up a topic: %w", err)
+	}
+	if external {
+		tx.AfterCommit(func() { s.hub.publish(topicID{from.App, topic}, detail) })
+	}
 	return s.out.Emit(ctx, tx, from, cloud.Event{Source: cloud.SourcePubSub, Op: "publish", Match: topic, Payload: payload})
 }
 
@@ -186,6 +195,7 @@ func (s *Store) PutTopic(ctx context.Context, app cloud.AppID, t Topic) (*Topic,
 		if err != nil {
 			return fmt.Errorf("register a topic: %w", err)
 		}
+		tx.AfterCommit(func() { s.hub.end(topicID{app, t.Topic}) })
 		stored, err = topicOf(tx.Rx, app, t.Topic)
 		return err
 	})
@@ -213,9 +223,34 @@ func (s *Store) DeleteTopic(ctx context.Context, app cloud.AppID, name string) e
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return orElse(err, errNoTopic)
 		}
+		tx.AfterCommit(func() { s.hub.end(topicID{app, name}) })
 		return nil
 	})
 }
+
+// ExternalTopic is the topic of that name to which subscribers from outside may listen: the
+// app's, or, with a zero app, that of whichever app opened it first. NotFound when there is
+// none.
+func (s *Store) ExternalTopic(ctx context.Context, app cloud.AppID, name string) (owner cloud.AppID, t *Topic, err error) {
+	err = s.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+		owner = app
+		if app.IsZero() {
+			err := rx.QueryRow(`SELECT app_id FROM topics WHERE name = ? AND external_subscribable = 1 ORDER BY created_at, app_id LIMIT 1`, name).Scan(&owner)
+			if err != nil && err != sql.ErrNoRows {
+				return fmt.Errorf("look for a topic: %w", err)
+			}
+		}
+		t, err = topicOf(rx, owner, name)
+		if err == nil && !t.ExternalSubscribable {
+			err = errNoTopic
+		}
+		return err
+	})
+	return owner, t, err
+}
+
+// ForgetApp ends the subscriptions to an app that was deleted.
+func (s *Store) ForgetApp(app cloud.AppID) { s.hub.endApp(app) }
 
 func orElse(err, other error) error {
 	if err != nil {

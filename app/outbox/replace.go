@@ -10,7 +10,7 @@ import (
 // Replaced says that tx has put other triggers, rows and held lanes in the place of all that
 // an app had. Workers that still run rows of before have lost them, and finish nothing.
 func (o *Outbox) Replaced(tx *db.Tx, app cloud.AppID) error {
-	o.triggers.changed(tx, app)
+	o.triggerChanged(tx, app)
 	held, err := lanesOf(tx.Rx, `SELECT lane, not_before FROM held_lanes WHERE app_id = ?`, app)
 	if err != nil {
 		return err

@@ -119,6 +119,18 @@ func (t *Table) Owner(host string) cloud.AppID {
 	return t.owner(canonicalHost(host))
 }
 
+// AppOf is the app of a request that no route decides: the one with the slug, or, when slug
+// is empty, the one that claimed the host, zero for none. It reports false when no app has
+// the slug, or another has claimed the host.
+func (t *Table) AppOf(host, slug string) (app cloud.AppID, ok bool) {
+	owner := t.Owner(host)
+	if slug == "" {
+		return owner, true
+	}
+	app, known := t.slugs[slug]
+	return app, known && (owner.IsZero() || owner == app)
+}
+
 func (t *Table) owner(host string) cloud.AppID {
 	if app, ok := t.exact[host]; ok {
 		return app

@@ -79,7 +79,7 @@ func newEmptyWorld(tb testing.TB, set ...func(*Options)) *world {
 	}
 	gate := executor.NewGate(executor.GateOptions{Size: permits})
 	out := outbox.New(d, outbox.Options{Gate: gate, Principals: c, Scripts: c, Now: w.clock.Now, Logger: logger})
-	store := data.New(d, out, data.Options{Logger: logger})
+	store := data.New(d, out, data.Options{Logger: logger, Tokens: data.TokenOptions{Key: []byte("key of tests")}})
 	log := executor.NewLog(dbtest.OpenLogs(tb), executor.LogOptions{Logger: logger})
 	exec, err := executor.New(executor.Options{Scripts: c, Services: sdk.Services{Data: store, Outbox: out}, Log: log, Concurrent: permits, Memory: 256 << 20, Logger: logger})
 	if err != nil {

@@ -16,6 +16,10 @@ import (
 // ingress answers a request for a script's route.
 func (s *Server) ingress(w http.ResponseWriter, r *http.Request) {
 	host := s.host(r)
+	if slug, path, ok := realtimeBySlug(r.URL.EscapedPath()); ok {
+		s.realtime(w, r, slug, path)
+		return
+	}
 	found := s.Control.Routes().Find(host, r.Method, r.URL.EscapedPath())
 	if found.BySlug && s.NoSlugRoutes {
 		s.noRoute(w, r, "", nil)

@@ -23,6 +23,8 @@ func (s *Server) system(w http.ResponseWriter, r *http.Request) {
 		s.serveAPI(w, r)
 	case under(p, "/admin"):
 		s.dashboard.serve(s, w, r)
+	case under(p, realtimePrefix):
+		s.realtime(w, r, "", p)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		allow(w, map[string]bool{http.MethodGet: true})
 		s.fail(w, r, cloud.Errorf(cloud.MethodNotAllowed, "this path takes GET"))

@@ -75,6 +75,7 @@ type Server struct {
 	streams   chan struct{} // a place for each open stream
 	copies    chan struct{} // a place for each copy of the database that is downloaded
 	heartbeat time.Duration // between signs of life on a stream
+	beats     beats         // of the streams of topics
 
 	stop     sync.Once
 	stopping chan struct{} // closed when streams must end

@@ -313,6 +313,11 @@ declare const pubsub: {
    * retries. Topics are 1 to 128 bytes, messages up to 256 KiB as JSON.
    */
   publishDurable(topic: string, message: any): void;
+  /**
+   * A token with which its holder may listen to topics (each a name or "prefix*") that are registered for subscribers from
+   * outside, at /realtime/topics/…, for ttlSeconds: 10 seconds to 24 hours, an hour when left out. It can't be taken back.
+   */
+  subscriberToken(topics: string | string[], ttlSeconds?: number): string;
 };
 
 /** Cryptographically secure random values. */
