@@ -31,7 +31,7 @@ func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 		loginCommand(), logoutCommand(),
 		initCommand(), devCommand(), testCommand(), deployCommand(), rollbackCommand(), deploymentsCommand(),
 		appCommand(), scriptCommand(), routeCommand(), triggerCommand(), kvCommand(), secretsCommand(), dlqCommand(), outboxCommand(),
-		logsCommand(), runCommand(), tokenCommand(), systemCommand(),
+		logsCommand(), runCommand(), tokenCommand(), systemCommand(), doctorCommand(),
 		backupCommand(), restoreCommand(), replicateCommand(),
 		manCommand(),
 	)
