@@ -120,6 +120,7 @@ func (m *mover) importFile(ctx context.Context, body io.Reader, source string, o
 		return nil, nil, err
 	}
 	defer f.Close()
+	o.Opens = m.secrets.Opens
 	made := cloud.App{Slug: f.Slug, Name: f.Name, Description: f.Detail}
 	if o.Slug != "" {
 		made.Slug = o.Slug

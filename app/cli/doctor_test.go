@@ -17,8 +17,10 @@ func tree(t *testing.T, files map[string]string) *machine {
 	t.Helper()
 	m := &machine{
 		root: t.TempDir(), dataDir: filepath.Join(t.TempDir(), "data"), listen: "127.0.0.1:0", uid: os.Getuid(),
-		now:    time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC),
-		statfs: func(string) (volume, error) { return volume{free: 5 << 30, size: 8 << 30, files: 1 << 20, freeFiles: 1 << 19}, nil },
+		now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC),
+		statfs: func(string) (volume, error) {
+			return volume{free: 5 << 30, size: 8 << 30, files: 1 << 20, freeFiles: 1 << 19}, nil
+		},
 		synced: func() (bool, bool) { return true, true },
 	}
 	if err := os.Mkdir(m.dataDir, 0o700); err != nil {

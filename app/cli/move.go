@@ -164,7 +164,7 @@ func (r *remote) tellRewound(done object) error {
 func (r *remote) tellSkipped(done object) error {
 	skipped, _ := done["skipped"].([]any)
 	for _, s := range skipped {
-		if err := r.say("left out, another app has it: %s", oneLine(textOf(s, false))); err != nil {
+		if err := r.say("left out: %s", oneLine(textOf(s, false))); err != nil {
 			return err
 		}
 	}

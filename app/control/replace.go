@@ -119,7 +119,7 @@ func (c *Control) checkReplaced(tx *db.Tx, r *Replacement, fresh *live) error {
 		if _, err := tx.Exec("DELETE FROM routes WHERE id = ?", rt.ID); err != nil {
 			return fmt.Errorf("leave out a route: %w", err)
 		}
-		r.Skipped = append(r.Skipped, "route "+describe(rt))
+		r.Skipped = append(r.Skipped, "route "+describe(rt)+": "+why)
 		fresh.dropRoute(rt.ID)
 	}
 	return nil

@@ -189,6 +189,9 @@ func (s *Secrets) Get(ctx context.Context, app cloud.AppID, name string) (value 
 	return string(text), true, nil
 }
 
+// Opens reports whether the master key of that id is there.
+func (s *Secrets) Opens(keyID string) bool { return s.key(keyID) != nil }
+
 // key is the one with that id, nil when it isn't there.
 func (s *Secrets) key(id string) *MasterKey {
 	s.mu.Lock()

@@ -32,6 +32,9 @@ func Plan(now *db.Rx, f *File, app cloud.AppID) ([]TableChange, error) {
 	}
 	plan := []TableChange{}
 	for _, t := range all {
+		if stay[t.name] != "" {
+			continue
+		}
 		c, err := t.compare(now, f.snap.Rx, app)
 		if err != nil {
 			return nil, err

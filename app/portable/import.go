@@ -16,13 +16,17 @@ type Options struct {
 	Members   bool         // give users of the same name the roles that they had
 	LeaveWork bool         // leave out what waited to run
 	SkipTaken bool         // leave out hosts that another app has claimed; else they are a Conflict
+
+	// Opens reports whether secrets that were sealed with the master key of that id can be
+	// opened here; others are left out. nil: none can.
+	Opens func(keyID string) bool
 }
 
 // Imported says what Import did.
 type Imported struct {
 	App     cloud.AppID    `json:"-"`
 	Rows    map[string]int `json:"rows"`    // by table
-	Skipped []string       `json:"skipped"` // what was left out because it is another app's
+	Skipped []string       `json:"skipped"` // what was left out, and why
 }
 
 // NewID is the id that the app of a file gets: its own if that is free, which makes a moved
@@ -47,6 +51,7 @@ func Import(tx *db.Tx, f *File, app cloud.AppID, o Options) (*Imported, error) {
 	}
 	m := &remap{app: f.App, by: o.By}
 	if app != f.App {
+		o.Opens = nil // secrets are bound to the app's id
 		m.nonce = make([]byte, 16)
 		_, _ = rand.Read(m.nonce)
 		if err := m.collect(f.snap.Rx, all); err != nil {
@@ -56,7 +61,7 @@ func Import(tx *db.Tx, f *File, app cloud.AppID, o Options) (*Imported, error) {
 	if err := m.meet(tx, f.snap.Rx); err != nil {
 		return nil, err
 	}
-	in := &insertion{tx: tx, app: app, skip: o.SkipTaken, done: &Imported{App: app, Rows: map[string]int{}, Skipped: []string{}}}
+	in := &insertion{tx: tx, app: app, skip: o.SkipTaken, opens: o.Opens, done: &Imported{App: app, Rows: map[string]int{}, Skipped: []string{}}}
 	for _, t := range all {
 		if t.work && o.LeaveWork {
 			continue
@@ -118,32 +123,54 @@ func (m *remap) members(tx *db.Tx, f *File, app cloud.AppID) error {
 
 // insertion puts rows into the database.
 type insertion struct {
-	tx   *db.Tx
-	app  cloud.AppID
-	skip bool // leave out what another app has
-	done *Imported
+	tx    *db.Tx
+	app   cloud.AppID
+	skip  bool // leave out what another app has
+	opens func(keyID string) bool
+	done  *Imported
 }
 
 func (in *insertion) put(t *table, r row) error {
 	if err := check(t, r); err != nil {
 		return err
 	}
-	if t.name == "domains" {
-		host, _ := r[t.index("host")].(string)
-		taken, err := in.taken(host)
-		if err != nil || taken && in.skip {
-			in.done.Skipped = append(in.done.Skipped, "domain "+host)
-			return err
-		}
-		if taken {
-			return cloud.Errorf(cloud.Conflict, "another app has claimed the domain %s: give it back there, or leave out what is taken (skip_taken)", host)
-		}
+	skipped, err := in.leave(t, r)
+	if skipped != "" {
+		in.done.Skipped = append(in.done.Skipped, skipped)
+	}
+	if err != nil || skipped != "" {
+		return err
 	}
 	if err := t.put(in.tx, r); err != nil {
 		return err
 	}
 	in.done.Rows[t.name]++
 	return nil
+}
+
+// leave says why a row is to be left out, "" for one that is to come along.
+func (in *insertion) leave(t *table, r row) (string, error) {
+	text := func(column string) string {
+		s, _ := r[t.index(column)].(string)
+		return s
+	}
+	switch t.name {
+	case "secrets":
+		if in.opens == nil || !in.opens(text("key_id")) {
+			return "secret " + text("name") + ": it can't be opened here, set it again", nil
+		}
+	case "domains":
+		host := text("host")
+		taken, err := in.taken(host)
+		if err != nil || !taken {
+			return "", err
+		}
+		if !in.skip {
+			return "", cloud.Errorf(cloud.Conflict, "another app has claimed the domain %s: give it back there, or leave out what is taken (skip_taken)", host)
+		}
+		return "domain " + host + ": another app has claimed it", nil
+	}
+	return "", nil
 }
 
 // taken reports that another app has claimed a host.

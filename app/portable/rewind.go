@@ -2,6 +2,7 @@ package portable
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"picloud/app/cloud"
@@ -9,7 +10,7 @@ import (
 )
 
 // Rewind puts the rows that an app has in a file in the place of those that it has now. Its
-// slug, name, quotas and members stay. It is one part of a transaction, like Import. A script
+// slug, name, quotas, members and secrets stay. It is one part of a transaction, like Import. A script
 // that was saved since gets its old source as a new version, as a rollback does: no version
 // number ever means two sources.
 func Rewind(tx *db.Tx, f *File, app cloud.AppID, skipTaken bool) (*Imported, error) {
@@ -21,6 +22,7 @@ func Rewind(tx *db.Tx, f *File, app cloud.AppID, skipTaken bool) (*Imported, err
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(t table) bool { return stay[t.name] != "" })
 	for i := len(all) - 1; i >= 0; i-- {
 		if _, err := tx.Exec("DELETE FROM "+all[i].name+" WHERE "+all[i].of, app); err != nil {
 			return nil, fmt.Errorf("clear %s: %w", all[i].name, err)

@@ -29,6 +29,9 @@ var instance = map[string]string{
 // left are the rows of an app's tables that stay behind: they are of callers who wait now.
 var left = map[string]string{"outbox": "reply_to IS NULL"}
 
+// stay are the tables of apps that a rewind leaves as they are.
+var stay = map[string]string{"secrets": "credentials of the outside world: one that was changed since is not valid any more"}
+
 // fresh are columns that begin anew: claims are of one process's run.
 var fresh = map[string][]string{"outbox": {"claimed_at", "claimed_by", "claim_token", "lease_until"}}
 

@@ -38,7 +38,7 @@ type Rewound struct {
 	StateOf cloud.Time             `json:"state_of"` // the moment that the second copy had; null for a file
 	Applied bool                   `json:"applied"`
 	Changes []portable.TableChange `json:"changes"`
-	Skipped []string               `json:"skipped"` // what was left out because it is another app's
+	Skipped []string               `json:"skipped"` // what was left out, and why
 }
 
 // noPortable is the Portable of a server that was given none.
