@@ -74,6 +74,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		Accept:              a.disk.accept,
 		MaxDepth:            cfg.MaxTriggerDepth,
 		MaxPerApp:           max(1, cfg.MaxConcurrentExecutions/2),
+		Deduplication:       cfg.Deduplication,
 		DeadLetterRetention: days(cfg.DeadLetterDays),
 		AbandonedRetention:  days(cfg.AbandonedDays),
 		SyncOutbox:          cfg.SyncOutbox,

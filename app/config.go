@@ -51,6 +51,7 @@ type Config struct {
 	TokenTTLMin, TokenTTLMax, TokenTTLDefault int // seconds
 	MaxSubscribers, MaxSubscribersPerApp      int
 
+	Deduplication    time.Duration // of queues
 	DeadLetterDays   int
 	AbandonedDays    int
 	LogRetentionDays int
@@ -132,6 +133,7 @@ var Settings = []Setting{
 	{Key: "trigger_retry_base_ms", Default: "1000", Doc: "first pause between attempts", set: integer(func(c *Config) *int { return &c.RetryBaseMS }, 0, 86_400_000)},
 	{Key: "trigger_retry_jitter_pct", Default: "20", Doc: "random share of each pause, in percent", set: integer(func(c *Config) *int { return &c.RetryJitterPct }, 0, 100)},
 	{Key: "max_trigger_depth", Default: "8", Doc: "longest chain of executions that cause each other", set: integer(func(c *Config) *int { return &c.MaxTriggerDepth }, 1, 1000)},
+	{Key: "queue_deduplication", Default: "5m", Doc: "how long a queue knows a deduplication id, such as 5m; at most a week", set: duration(func(c *Config) *time.Duration { return &c.Deduplication }, time.Second, 7*24*time.Hour)},
 	{Key: "dead_letter_retention_days", Default: "30", Doc: "days that dead letters are kept", set: integer(func(c *Config) *int { return &c.DeadLetterDays }, 1, 36_500)},
 	{Key: "abandoned_executions_retention_days", Default: "7", Doc: "days that abandoned executions are kept", set: integer(func(c *Config) *int { return &c.AbandonedDays }, 1, 36_500)},
 	{Key: "log_retention_days", Default: "14", Doc: "days that execution logs are kept", set: integer(func(c *Config) *int { return &c.LogRetentionDays }, 1, 36_500)},

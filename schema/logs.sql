@@ -1,5 +1,11 @@
 -- The sum of the migrations, written by: go test ./schema -update
 
+CREATE TABLE batch_events (
+    event_id     BLOB NOT NULL,
+    execution_id BLOB NOT NULL REFERENCES executions(id) ON DELETE CASCADE,
+    PRIMARY KEY (event_id, execution_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE executions (
     id                  BLOB NOT NULL PRIMARY KEY,
     app_id              BLOB NOT NULL,
@@ -25,6 +31,7 @@ CREATE TABLE executions (
     response_summary    TEXT NOT NULL,
     logs                TEXT -- JSON [{at, level, message, fields}]
 ) STRICT;
+CREATE INDEX batch_events_execution ON batch_events(execution_id);
 CREATE INDEX executions_app ON executions(app_id, id);
 CREATE INDEX executions_event ON executions(event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX executions_root ON executions(root_execution_id);

@@ -190,6 +190,25 @@ CREATE TABLE pubsub_trigger_details (
     topic      TEXT NOT NULL -- "*", "prefix*" or exact
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE queue_deduplication (
+    app_id           BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    queue            TEXT NOT NULL,
+    deduplication_id TEXT NOT NULL,
+    message_id       BLOB NOT NULL,
+    expires_at       INTEGER NOT NULL,
+    PRIMARY KEY (app_id, queue, deduplication_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE queue_trigger_details (
+    trigger_id                 BLOB NOT NULL PRIMARY KEY REFERENCES triggers(id) ON DELETE CASCADE,
+    app_id                     BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+    queue                      TEXT NOT NULL,
+    batch_size                 INTEGER NOT NULL CHECK (batch_size >= 1),
+    concurrency                INTEGER NOT NULL CHECK (concurrency >= 1), -- executions at once
+    visibility_timeout_seconds INTEGER NOT NULL, -- 0: the script's time limit and the lease's grace
+    UNIQUE (app_id, queue)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE routes (
     id              BLOB NOT NULL PRIMARY KEY,
     app_id          BLOB NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
@@ -308,6 +327,8 @@ CREATE INDEX members_user ON members(user_id);
 CREATE INDEX outbox_app ON outbox(app_id, n);
 CREATE INDEX outbox_due ON outbox(app_id, lane, next_attempt_at, n, attempt_count) WHERE claimed_at IS NULL AND blocked = 0;
 CREATE INDEX outbox_key ON outbox(app_id, lane, ordering_key, n, blocked) WHERE ordering_key IS NOT NULL;
+CREATE INDEX outbox_lane ON outbox(app_id, lane, n) WHERE lane <> '';
+CREATE INDEX queue_deduplication_expiry ON queue_deduplication(expires_at);
 CREATE INDEX routes_app ON routes(app_id);
 CREATE INDEX routes_script ON routes(script_id);
 CREATE INDEX sessions_expiry ON sessions(expires_at);

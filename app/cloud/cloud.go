@@ -96,6 +96,7 @@ const (
 	SourceCron       = "cron"
 	SourcePubSub     = "pubsub"
 	SourceInvoke     = "invoke"
+	SourceQueue      = "queue"
 )
 
 // Event is something that happened, on its way to the triggers that match it.
@@ -152,6 +153,7 @@ type Invocation struct {
 	Args      json.RawMessage // ctx.args of a script that was invoked; else nil
 	Handler   bool            // of a dead letter: one attempt, never dead-lettered
 	Async     bool            // nobody waits for it
+	Batch     []RowID         // the other rows of a batch, which Row begins
 }
 
 // Status of an execution, as the API names it.
@@ -251,6 +253,7 @@ type Execution struct {
 	DeadLetterID    DeadLetterID    `json:"dead_letter_id,omitzero"`
 	Logs            []LogLine       `json:"logs"`
 	Error           *Trace          `json:"error"`
+	BatchIDs        []RowID         `json:"-"`       // the other events of a batch; only on its way into the log
 	Request         json.RawMessage `json:"request"` // for http: method, path, query, and the headers that hold no secrets
 	ResponseSummary string          `json:"response_summary"`
 }
@@ -275,6 +278,7 @@ type Trigger struct {
 	DeadLetter *DeadLetterFilter `json:"-"`
 	Cron       *CronFilter       `json:"-"`
 	PubSub     *PubSubFilter     `json:"-"`
+	Queue      *QueueFilter      `json:"-"`
 }
 
 // KVFilter selects kv events.
@@ -302,6 +306,38 @@ type CronFilter struct {
 // PubSubFilter selects published messages.
 type PubSubFilter struct {
 	Topic string `json:"topic" required:"true"` // "*", "prefix*" or exact
+}
+
+// QueueFilter says which queue a trigger consumes, and how.
+type QueueFilter struct {
+	Queue                    string `json:"queue" required:"true"`      // a queue has one trigger
+	BatchSize                int    `json:"batch_size"`                 // most messages of one execution, 1-100
+	Concurrency              int    `json:"concurrency"`                // most executions at once, 1-1024
+	VisibilityTimeoutSeconds int    `json:"visibility_timeout_seconds"` // how long an execution may hold its messages; 0: the script's time limit and some grace
+}
+
+// Queue is what waits under one name, as the API shows it.
+type Queue struct {
+	Name      string    `json:"name"`
+	Length    int       `json:"length"`    // messages in all
+	InFlight  int       `json:"in_flight"` // that an execution holds
+	Delayed   int       `json:"delayed"`   // that are not due yet
+	OldestAt  Time      `json:"oldest_at"` // when the first of them was sent; null when there are none
+	Paused    bool      `json:"paused"`
+	TriggerID TriggerID `json:"trigger_id"` // that consumes the queue; null when none does
+}
+
+// QueueMessage is one message of a queue, as the API shows it.
+type QueueMessage struct {
+	ID            RowID           `json:"id"`
+	Queue         string          `json:"queue"`
+	Body          json.RawMessage `json:"body"`
+	Key           string          `json:"key,omitzero"`
+	State         string          `json:"state"` // waiting | running | retrying
+	AttemptCount  int             `json:"attempt_count"`
+	Attempts      []Attempt       `json:"attempts"`
+	NextAttemptAt Time            `json:"next_attempt_at"`
+	EnqueuedAt    Time            `json:"enqueued_at"`
 }
 
 // Attempt is one entry of the history that outbox rows and dead letters keep.

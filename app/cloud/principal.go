@@ -73,6 +73,9 @@ const (
 	KVWrite          Capability = "kv.write"
 	TopicPublish     Capability = "topic.publish" // and make tokens for subscribers
 	TopicManage      Capability = "topic.manage"
+	QueueRead        Capability = "queue.read"
+	QueueWrite       Capability = "queue.write"
+	QueueManage      Capability = "queue.manage" // pause, resume, purge
 	TriggerManage    Capability = "trigger.manage"
 	DeadLetterManage Capability = "dead_letter.manage"
 	SecretManage     Capability = "secret.manage"
@@ -107,6 +110,9 @@ var grants = map[Capability]grant{
 	KVWrite:          {ScopeScriptWrite, Editor},
 	TopicPublish:     {ScopeScriptWrite, Editor},
 	TopicManage:      {ScopeAppAdmin, AppAdmin},
+	QueueRead:        {ScopeScriptRead, Viewer},
+	QueueWrite:       {ScopeScriptWrite, Editor},
+	QueueManage:      {ScopeAppAdmin, AppAdmin},
 	TriggerManage:    {ScopeAppAdmin, AppAdmin},
 	DeadLetterManage: {ScopeAppAdmin, AppAdmin},
 	SecretManage:     {ScopeAppAdmin, AppAdmin},

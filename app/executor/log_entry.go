@@ -45,7 +45,7 @@ func newLogEntry(inv *cloud.Invocation, res *cloud.Result, finished cloud.Time) 
 	hide := hider(res)
 	e := &logEntry{hide: res.Redact, x: cloud.Execution{
 		ID: inv.ID, AppID: inv.App, ScriptID: inv.Script, ScriptVersion: res.ScriptVersion,
-		Source: inv.Source, Op: inv.Op, TriggerID: inv.Trigger, RootExecutionID: inv.Root, ParentID: inv.Parent, EventID: inv.Row,
+		Source: inv.Source, Op: inv.Op, TriggerID: inv.Trigger, RootExecutionID: inv.Root, ParentID: inv.Parent, EventID: inv.Row, BatchIDs: inv.Batch,
 		Depth: inv.Depth, Attempt: inv.Attempt, Status: cloud.StatusOf(res.Err), StatusCode: res.StatusCode, Reruns: res.Reruns,
 		DurationMS: res.DurationMS, StartedAt: started, FinishedAt: finished, Logs: res.Logs, ResponseSummary: summary(res),
 	}}

@@ -42,7 +42,12 @@ func insertExecution(tx *db.Tx, x *cloud.Execution) (size int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("store execution %s: %w", x.ID, err)
 	}
-	return size, nil
+	for _, event := range x.BatchIDs {
+		if _, err := tx.Exec(`INSERT OR IGNORE INTO batch_events (event_id, execution_id) VALUES (?, ?)`, event, x.ID); err != nil {
+			return 0, fmt.Errorf("store the events of execution %s: %w", x.ID, err)
+		}
+	}
+	return size + int64(64*len(x.BatchIDs)), nil
 }
 
 func jsonOrNull(v any, null bool) (sql.NullString, error) {
@@ -121,7 +126,8 @@ func (l *Log) Execution(ctx context.Context, id cloud.ExecutionID) (*cloud.Execu
 
 // Attempts are the executions that ran for one outbox row, in order.
 func (l *Log) Attempts(ctx context.Context, event cloud.RowID) ([]*cloud.Execution, error) {
-	return l.query(ctx, `WHERE event_id = ? ORDER BY id LIMIT 1000`, event)
+	return l.query(ctx, `WHERE id IN (SELECT id FROM executions WHERE event_id = ?1 UNION SELECT execution_id FROM batch_events WHERE event_id = ?1)
+		ORDER BY id LIMIT 1000`, event)
 }
 
 // Chain is every execution of a root, oldest first, at most 1000.

@@ -14,13 +14,16 @@ import (
 type attempt struct {
 	o   *Outbox
 	inv *cloud.Invocation
-	row *row                                // nil for a caller whose row lives in memory
+	row *row                                // the first of its batch; nil for a caller whose row lives in memory
 	own func(context.Context, *db.Tx) error // the Runner's hold; nil when there is no row
+
+	refused map[cloud.RowID]bool // messages of the batch that the handler gave back
 
 	permit bool // held
 	async  bool // the permit is one of TryEnter, for the row's lane
 
 	hopeless bool // it failed in a way that no retry can mend
+	undone   bool // it never began, and its messages go back to their queue
 }
 
 // run runs the script, again after each conflict, until what it did is committed or it has
@@ -123,18 +126,34 @@ func (a *attempt) once(ctx context.Context) (res *cloud.Result, err error) {
 		}
 		return res, a.commit(nil)
 	}
+	ctx, cancel := a.whileHeld(ctx)
+	defer cancel()
 	res, effects := a.o.runner.Run(ctx, a.inv, a.own)
 	if effects != nil {
 		defer effects.Close()
 	}
 	if res.Err != nil {
-		a.hopeless = effects == nil && cloud.KindOf(res.Err) == cloud.NotFound // the script is gone
+		gone := effects == nil && cloud.KindOf(res.Err) == cloud.NotFound // the script
+		a.undone = gone && a.row != nil && consumed(a.row.lane)
+		a.hopeless = gone && !a.undone
 		return res, res.Err
 	}
 	if effects == nil || res.Discard || effects.Empty() {
 		effects = nil
 	}
+	if err := a.readRefused(res); err != nil {
+		return res, err
+	}
 	return res, a.commit(effects)
+}
+
+// whileHeld ends the context of an execution when its messages become visible again: from
+// then on it could commit nothing.
+func (a *attempt) whileHeld(ctx context.Context) (context.Context, context.CancelFunc) {
+	if a.row == nil || !consumed(a.row.lane) {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, a.row.lease.Time().Sub(a.o.now().Time()))
 }
 
 // sized is what effects may also be: Size is the number of bytes that wait to be written.
@@ -152,14 +171,14 @@ func (a *attempt) commit(effects Effects) error {
 		if a.row == nil {
 			return nil
 		}
-		return a.o.finish(a.row, nil)
+		return a.o.finish(a, nil)
 	}
 	effects.Close()
 	if s, ok := effects.(sized); ok && s.Size() <= smallEffects {
 		a.leave()
 	}
 	if a.row != nil {
-		return a.o.finish(a.row, effects)
+		return a.o.finish(a, effects)
 	}
 	return a.o.db.Update(context.Background(), effects.Apply)
 }

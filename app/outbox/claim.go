@@ -27,13 +27,14 @@ RETURNING ` + claimedColumns + `,
 
 const claimedColumns = `n, id, app_id, lane, coalesce(ordering_key, ''), source, op, trigger_id, script_id, reply_to, dead_letter_id, origin_principal, trigger_depth,
 	root_execution_id, parent_execution_id, retry_max_attempts, retry_backoff, retry_base_ms, attempt_count, attempts,
-	next_attempt_at, claim_token, claimed_at, payload`
+	next_attempt_at, claim_token, claimed_at, created_at, payload`
 
 const earliestOfLane = `
 SELECT next_attempt_at FROM outbox WHERE claimed_at IS NULL AND blocked = 0 AND app_id = ? AND lane = ? ORDER BY next_attempt_at, n LIMIT 1`
 
-// claim takes up to most due rows, shared fairly among the apps. It is the one place where
-// rows are claimed: on another engine it would say FOR UPDATE SKIP LOCKED.
+// claim takes due rows for up to most executions, shared fairly among the apps. It is the one
+// place where rows are claimed: on another engine it would say FOR UPDATE SKIP LOCKED. Rows
+// that run together are answered as the first of them, with the others in its batch.
 //
 // It is lazily durable: a claim that a power cut undoes has left no trace.
 func (o *Outbox) claim(ctx context.Context, apps []share, most int) ([]*row, error) {
@@ -54,9 +55,11 @@ func (o *Outbox) claim(ctx context.Context, apps []share, most int) ([]*row, err
 	if err != nil {
 		return nil, fmt.Errorf("claim rows: %w", err)
 	}
-	slices.SortFunc(claimed, func(a, b *row) int { return cmp.Or(cmp.Compare(a.due, b.due), cmp.Compare(a.n, b.n)) })
+	slices.SortFunc(claimed, inOrder)
 	return claimed, nil
 }
+
+func inOrder(a, b *row) int { return cmp.Or(cmp.Compare(a.due, b.due), cmp.Compare(a.n, b.n)) }
 
 // part is a fair part of n for the first of so many.
 func part(n, among int) int { return (n + among - 1) / among }
@@ -77,8 +80,59 @@ func (o *Outbox) claimOf(ctx context.Context, tx *db.Tx, app share, token claimT
 	return claimed, nil
 }
 
-// claimLane claims rows of one lane and finds out when its next is due.
+// claimLane claims rows of one lane for up to most executions and finds out when its next is
+// due.
 func (o *Outbox) claimLane(ctx context.Context, tx *db.Tx, id laneID, token claimToken, most int) ([]*row, error) {
+	var rows []*row
+	var err error
+	if consumed(id.name) {
+		c, err := consumerOf(tx.Rx, id)
+		if err != nil || c == nil {
+			tx.AfterCommit(func() { o.lanes.set(id, policy{}, 0) })
+			return nil, err
+		}
+		rows, err = o.claimMessages(ctx, tx, id, c, token, most)
+		if err != nil {
+			return nil, err
+		}
+	} else if rows, err = o.claimDueRows(ctx, tx, id, token, most); err != nil {
+		return nil, err
+	}
+	next, err := nextOf(tx.Rx, id)
+	if err != nil {
+		return nil, err
+	}
+	tx.AfterCommit(func() { o.lanes.took(id, len(rows), next) })
+	return rows, nil
+}
+
+// claimMessages claims messages of a queue and makes batches of them.
+func (o *Outbox) claimMessages(ctx context.Context, tx *db.Tx, id laneID, c *consumer, token claimToken, most int) ([]*row, error) {
+	now := cloud.TimeOf(tx.Now)
+	lease := now.Add(cmp.Or(c.visibility, o.timeout(ctx, c.script)+o.o.LeaseGrace))
+	found, err := tx.Query(claimRows, int64(now), o.id, token, int64(lease), id.app, id.name, int64(now), most*c.batch)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := scanClaimed(found)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(rows, inOrder)
+	var batches []*row
+	for batch := range slices.Chunk(rows, c.batch) {
+		for _, r := range batch {
+			c.bind(r)
+			r.lease, r.lead = lease, batch[0].n
+		}
+		batch[0].batch = batch[1:]
+		batches = append(batches, batch[0])
+	}
+	return batches, nil
+}
+
+// claimDueRows claims rows that run one by one.
+func (o *Outbox) claimDueRows(ctx context.Context, tx *db.Tx, id laneID, token claimToken, most int) ([]*row, error) {
 	now := cloud.TimeOf(tx.Now)
 	lease := now.Add(defaultTimeout + o.o.LeaseGrace)
 	found, err := tx.Query(claimRows, int64(now), o.id, token, int64(lease), id.app, id.name, int64(now), most)
@@ -98,11 +152,6 @@ func (o *Outbox) claimLane(ctx context.Context, tx *db.Tx, id laneID, token clai
 			return nil, err
 		}
 	}
-	next, err := nextOf(tx.Rx, id)
-	if err != nil {
-		return nil, err
-	}
-	tx.AfterCommit(func() { o.lanes.took(id, len(rows), next) })
 	return rows, nil
 }
 
@@ -123,7 +172,7 @@ func scanClaimed(found *sql.Rows) ([]*row, error) {
 		var history []byte
 		err := found.Scan(&r.n, &r.id, &r.app, &r.lane, &r.key, &r.source, &r.op, &r.trigger, &r.script, &r.replyTo, &r.letter, &r.principal, &r.depth,
 			&r.root, &r.parent, &r.retry.MaxAttempts, &r.retry.Backoff, &r.retry.BaseMS, &r.tried, &history,
-			(*int64)(&r.due), &r.token, (*int64)(&r.claimed), &r.payload, &r.registrant)
+			(*int64)(&r.due), &r.token, (*int64)(&r.claimed), (*int64)(&r.created), &r.payload, &r.registrant)
 		if err != nil {
 			return nil, err
 		}

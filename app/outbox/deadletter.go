@@ -71,6 +71,9 @@ func (o *Outbox) bury(tx *db.Tx, r *row, history []cloud.Attempt) error {
 	if err != nil {
 		return err
 	}
+	if consumed(r.lane) {
+		r.payload = r.alone()
+	}
 	id := cloud.NewID[cloud.DeadLetterID]()
 	first, last := history[0], history[len(history)-1]
 	_, err = tx.Exec(`
@@ -257,6 +260,9 @@ func (o *Outbox) ReplayTx(_ context.Context, tx *db.Tx, app cloud.AppID, id clou
 	}
 	if err := resolve(tx, app, id, Replayed, ""); err != nil {
 		return err
+	}
+	if consumed(r.lane) { // by the trigger that its queue has when it runs
+		r.trigger, r.script = cloud.TriggerID{}, cloud.ScriptID{}
 	}
 	if err := currentPolicy(tx, r); err != nil {
 		return err

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -111,7 +112,7 @@ func (d *dispatcher) pause(ctx context.Context, wait time.Duration, err error) t
 func (d *dispatcher) step(ctx context.Context) (time.Duration, error) {
 	o := d.o
 	if !d.released {
-		if err := o.loadLanes(ctx); err != nil {
+		if err := errors.Join(o.loadLanes(ctx), o.loadConsumers(ctx)); err != nil {
 			return 0, err
 		}
 		if err := o.release(ctx); err != nil {
@@ -126,7 +127,9 @@ func (d *dispatcher) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if now := o.now(); d.looked == 0 || now < d.looked || now >= d.looked.Add(tick) {
-		if err := o.db.View(ctx, func(_ context.Context, rx *db.Rx) error { return earliest(rx, o.lanes.add) }); err != nil {
+		if err := o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+			return errors.Join(earliest(rx, o.lanes.add), o.lookAtQueues(rx))
+		}); err != nil {
 			return 0, err
 		}
 		d.looked = now
@@ -196,11 +199,13 @@ func (o *Outbox) sleep(now, next cloud.Time) time.Duration {
 	return min(time.Duration(max(next-now, 1))*time.Millisecond, tick)
 }
 
-// start runs claimed rows, each with a permit, on goroutines of their own.
+// start runs claimed rows, each batch with a permit, on goroutines of their own.
 func (o *Outbox) start(rows []*row) {
 	o.mu.Lock()
-	for _, r := range rows {
-		o.running[r.n] = r
+	for _, first := range rows {
+		for _, r := range first.all() {
+			o.running[r.n] = r
+		}
 	}
 	o.mu.Unlock()
 	polite := o.o.Gate.Callers()
@@ -215,15 +220,15 @@ func (o *Outbox) start(rows []*row) {
 	}
 }
 
-// work runs one claimed row to the end of its attempt.
+// work runs one claimed row, and those that run with it, to the end of the attempt.
 func (o *Outbox) work(r *row) {
-	if r.key == "" { // else it may have waited for its turn
+	if r.lane == "" && r.key == "" { // else it may have waited for its turn
 		o.metrics.pickup.Observe(max(0, float64(o.now()-r.due)/1000))
 	}
 	inv, err := r.invocation()
 	a := &attempt{o: o, inv: inv, row: r, own: r.hold, permit: true, async: true}
 	defer a.leave()
-	defer o.settled(r)
+	defer o.settled(r.all()...)
 	if err == nil {
 		inv.Principal, err = o.principal(r)
 	}

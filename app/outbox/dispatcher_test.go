@@ -270,7 +270,7 @@ func TestReleaseAtStart(t *testing.T) {
 			t.Errorf("rows left: got %d, want 0", n)
 		}
 		// The worker of the dead process wakes up again.
-		if err := b.finish(old[0], counts("late")); err == nil || b2.counted("late") != 0 {
+		if err := b.finish(&attempt{row: old[0]}, counts("late")); err == nil || b2.counted("late") != 0 {
 			t.Errorf("a late worker committed: %v", err)
 		}
 	})

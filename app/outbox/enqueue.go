@@ -35,6 +35,11 @@ const MaxDelay = 365 * 24 * time.Hour
 // rights that the user has then, or as nobody when it is zero. Leave it zero for somebody
 // who came with an API key: the key may allow less than its user.
 func (o *Outbox) Enqueue(tx *db.Tx, from cloud.Origin, m Message) (cloud.RowID, error) {
+	return o.enqueue(tx, from, m, cloud.BudgetExceeded)
+}
+
+// enqueue is Enqueue with another kind of error for a row over the quota.
+func (o *Outbox) enqueue(tx *db.Tx, from cloud.Origin, m Message, quota cloud.Kind) (cloud.RowID, error) {
 	r := &row{
 		id: m.ID, app: from.App, lane: m.Lane, key: m.Key, source: m.Source, op: m.Op, script: m.Script,
 		principal: from.Principal, depth: depthFrom(from), root: from.Root, parent: from.Execution,
@@ -49,7 +54,7 @@ func (o *Outbox) Enqueue(tx *db.Tx, from cloud.Origin, m Message) (cloud.RowID, 
 	if err := o.CheckDepth(from); err != nil {
 		return r.id, err
 	}
-	if err := o.quotas.checkRows(tx, r.app, cloud.BudgetExceeded); err != nil {
+	if err := o.quotas.checkRows(tx, r.app, quota); err != nil {
 		return r.id, err
 	}
 	return r.id, o.insertAfter(tx, r, m.Delay)

@@ -28,11 +28,12 @@ type listed struct {
 const listedColumns = `n, id, app_id, lane, coalesce(ordering_key, ''), source, op, trigger_id, script_id, trigger_depth, root_execution_id, parent_execution_id, attempt_count, attempts,
 	next_attempt_at, coalesce(claimed_at, 0), coalesce(lease_until, 0), claim_token, created_at`
 
-func scanListed(rows *sql.Rows) (*listed, error) {
+// scanListed reads a row with listedColumns, and more that follow.
+func scanListed(rows *sql.Rows, more ...any) (*listed, error) {
 	r := &listed{}
 	var attempts []byte
-	err := rows.Scan(&r.n, &r.ID, &r.AppID, &r.Lane, &r.Key, &r.Source, &r.Op, &r.TriggerID, &r.ScriptID, &r.Depth, &r.RootExecutionID, &r.parent, &r.AttemptCount, &attempts,
-		(*int64)(&r.NextAttemptAt), (*int64)(&r.ClaimedAt), (*int64)(&r.LeaseUntil), &r.token, (*int64)(&r.CreatedAt))
+	err := rows.Scan(append([]any{&r.n, &r.ID, &r.AppID, &r.Lane, &r.Key, &r.Source, &r.Op, &r.TriggerID, &r.ScriptID, &r.Depth, &r.RootExecutionID, &r.parent, &r.AttemptCount, &attempts,
+		(*int64)(&r.NextAttemptAt), (*int64)(&r.ClaimedAt), (*int64)(&r.LeaseUntil), &r.token, (*int64)(&r.CreatedAt)}, more...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +71,7 @@ func (o *Outbox) Rows(ctx context.Context, app cloud.AppID, p cloud.Page) (list 
 		found = found[:p.Clamp()]
 		next = strconv.FormatInt(found[len(found)-1].n, 10)
 	}
+	o.consuming(found...)
 	list = make([]*cloud.Row, len(found))
 	for i, r := range found {
 		list[i] = &r.Row
@@ -82,7 +84,18 @@ func selectListed(rx *db.Rx, clause string, args ...any) ([]*listed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list outbox: %w", err)
 	}
-	return scanAll(rows, scanListed)
+	return scanAll(rows, func(rows *sql.Rows) (*listed, error) { return scanListed(rows) })
+}
+
+// consuming fills in what runs a queue's message: it is in memory alone.
+func (o *Outbox) consuming(list ...*listed) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, x := range list {
+		if r := o.running[x.n]; r != nil && r.token == x.token && consumed(r.lane) {
+			x.TriggerID, x.ScriptID = r.trigger, r.script
+		}
+	}
 }
 
 // Cancel removes a row that is not running; a running one is a Conflict.
@@ -154,6 +167,7 @@ func (o *Outbox) Event(ctx context.Context, id cloud.RowID) (x *cloud.Execution,
 			return err
 		}
 		if len(live) > 0 {
+			o.consuming(live[0])
 			x = live[0].execution()
 			return nil
 		}
@@ -220,9 +234,11 @@ type Stats struct {
 	Waiting, Running, Retrying int
 	OldestDueSeconds           float64             // how long the row that is due longest has been so, but for rows in lanes of their own
 	Unresolved                 map[cloud.AppID]int // dead letters
+
+	queues []backlog // that have a trigger
 }
 
-// Stats counts rows and open letters, from indexes alone.
+// Stats counts rows, messages and open letters, from indexes alone.
 func (o *Outbox) Stats(ctx context.Context) (s Stats, err error) {
 	err = o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
 		var all, unclaimed, blocked int
@@ -238,7 +254,8 @@ func (o *Outbox) Stats(ctx context.Context) (s Stats, err error) {
 		if now := rx.Now.UnixMilli(); due != 0 && due < now {
 			s.OldestDueSeconds = float64(now-due) / 1000
 		}
-		return nil
+		s.queues, err = backlogs(o, rx)
+		return err
 	})
 	if err == nil {
 		s.Unresolved, err = o.Unresolved(ctx)

@@ -20,9 +20,12 @@ type kind struct {
 	load  func(rx *db.Rx, t *cloud.Trigger) error
 	// match reports whether the trigger fires for an event of its source.
 	match func(t *cloud.Trigger, ev *event) bool
+	// changed, where a kind needs it, is told in the transaction that creates (before is nil),
+	// changes or deletes (after is nil) a trigger.
+	changed func(o *Outbox, tx *db.Tx, before, after *cloud.Trigger) error
 }
 
-var kinds = []*kind{kindKV, kindDeadLetter, kindCron, kindPubSub}
+var kinds = []*kind{kindKV, kindDeadLetter, kindCron, kindPubSub, kindQueue}
 
 func kindOf(name string) *kind {
 	for _, k := range kinds {

@@ -110,8 +110,10 @@ func (l *lanes) set(id laneID, p policy, due cloud.Time) {
 		l.policies[id] = p
 	}
 	x := l.laneLocked(id)
-	x.due = 0
-	if p.open {
+	switch {
+	case !p.open:
+		x.due = 0
+	case x.due == 0 || due != 0 && due < x.due:
 		x.due = due
 	}
 	l.tidyLocked(id)
@@ -166,8 +168,8 @@ func (l *lanes) appLocked(app cloud.AppID) *appLanes {
 	return a
 }
 
-// took says that a claim took rows of a lane for n executions, and when its next row is due
-// (0: none is left).
+// took says that a claim took rows of a lane for n executions, and when the next row that may
+// be claimed is due (0: none is left).
 func (l *lanes) took(id laneID, n int, next cloud.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -243,17 +245,6 @@ func (l *lanes) consumers() []laneID {
 		}
 	}
 	return ids
-}
-
-// forget drops what is known of an app that was deleted.
-func (l *lanes) forget(app cloud.AppID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id := range l.policies {
-		if id.app == app {
-			delete(l.policies, id)
-		}
-	}
 }
 
 // share is how many executions of an app a claim may start, and from which lanes.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,7 +90,7 @@ func TestRowsOfAKeyRunInOrder(t *testing.T) {
 		synctest.Wait()
 		for _, key := range []string{"a", "b"} {
 			var got []string
-			for _, l := range said.lines {
+			for l := range strings.FieldsSeq(said.all()) {
 				if l[:1] == key {
 					got = append(got, l)
 				}
@@ -114,10 +115,10 @@ func TestWhatUnblocksAKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := open(t, nil)
 		var said said
-		fail := true
+		var mended atomic.Bool
 		s := b.script(b.app, func(_ context.Context, inv *cloud.Invocation) (*cloud.Result, Effects) {
 			said.add("%s", inv.Op)
-			if fail && inv.Op == "bad" {
+			if inv.Op == "bad" && !mended.Load() {
 				return throw("boom")
 			}
 			time.Sleep(time.Second)
@@ -142,7 +143,7 @@ func TestWhatUnblocksAKey(t *testing.T) {
 		}
 		send("one", 0)
 		send("two", 0)
-		fail = false
+		mended.Store(true)
 		synctest.Wait()
 		if err := b.Replay(t.Context(), b.app, b.letters(DeadLetterFilter{})[0].ID); err != nil {
 			t.Fatal(err)
@@ -229,7 +230,9 @@ func TestSenders(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
+		said.mu.Lock()
 		said.lines = slices.DeleteFunc(said.lines, func(s string) bool { return s == "other1" })
+		said.mu.Unlock()
 		if got := said.all(); got != "slow1 slow2 a1 no1 later1 later2 b1" {
 			t.Errorf("got %q", got)
 		}
@@ -325,7 +328,9 @@ func TestMessagesWithoutATrigger(t *testing.T) {
 		if got := said.all(); got != "public:nobody:3:1 user:user:0:{}" {
 			t.Errorf("got %q", got)
 		}
+		b.mu.Lock()
 		b.users[b.user] = cloud.Errorf(cloud.NotFound, "gone")
+		b.mu.Unlock()
 		b.message(Message{Op: "gone", Script: s})
 		synctest.Wait()
 		if letters := b.letters(DeadLetterFilter{}); len(letters) != 1 || !strings.Contains(letters[0].LastError, "gone") {

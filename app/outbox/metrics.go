@@ -19,6 +19,8 @@ type metrics struct {
 	reruns          *prometheus.CounterVec
 	cronTicks       *prometheus.CounterVec
 	cronSkips       *prometheus.CounterVec
+	enqueued        *prometheus.CounterVec
+	deduplicated    *prometheus.CounterVec
 	gauges          *gauges
 }
 
@@ -40,6 +42,8 @@ func newMetrics(o *Outbox) *metrics {
 		reruns:          perApp("picloud_conflict_reruns_total", "Executions run again because of a conflict."),
 		cronTicks:       perApp("picloud_cron_ticks_total", "Ticks of schedules that were put into the outbox."),
 		cronSkips:       perApp("picloud_cron_skips_total", "Times that a schedule left out ticks which it had missed."),
+		enqueued:        perApp("picloud_queue_enqueued_total", "Messages put into queues."),
+		deduplicated:    perApp("picloud_queue_duplicates_total", "Messages that were not stored because their deduplication id was known."),
 		gauges:          newGauges(o),
 	}
 }
@@ -47,7 +51,7 @@ func newMetrics(o *Outbox) *metrics {
 // Collectors are the outbox's metrics, to be registered.
 func (o *Outbox) Collectors() []prometheus.Collector {
 	m := o.metrics
-	return []prometheus.Collector{m.pickup, m.retries, m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.cronTicks, m.cronSkips, m.gauges}
+	return []prometheus.Collector{m.pickup, m.retries, m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.cronTicks, m.cronSkips, m.enqueued, m.deduplicated, m.gauges}
 }
 
 // ticked counts the ticks of a trigger.
@@ -62,6 +66,7 @@ func (m *metrics) ticked(t *cronTrigger, inserted int) {
 type gauges struct {
 	o                           *Outbox
 	rows, oldestDue, unresolved *prometheus.Desc
+	messages, oldestMessage     *prometheus.Desc
 }
 
 func newGauges(o *Outbox) *gauges {
@@ -70,6 +75,9 @@ func newGauges(o *Outbox) *gauges {
 		rows:       prometheus.NewDesc("picloud_outbox_rows", "Rows of the outbox by state: waiting, running, retrying.", []string{"state"}, nil),
 		oldestDue:  prometheus.NewDesc("picloud_outbox_oldest_due_seconds", "How long the row that is due longest has been so.", nil, nil),
 		unresolved: prometheus.NewDesc("picloud_dead_letters_unresolved", "Dead letters that are open.", []string{"app"}, nil),
+
+		messages:      prometheus.NewDesc("picloud_queue_messages", "Messages of the queues that have a trigger, by state: waiting, delayed, in_flight.", []string{"app", "queue", "state"}, nil),
+		oldestMessage: prometheus.NewDesc("picloud_queue_oldest_seconds", "How long the oldest message of a queue that has a trigger has been in it.", []string{"app", "queue"}, nil),
 	}
 }
 
@@ -77,6 +85,8 @@ func (g *gauges) Describe(c chan<- *prometheus.Desc) {
 	c <- g.rows
 	c <- g.oldestDue
 	c <- g.unresolved
+	c <- g.messages
+	c <- g.oldestMessage
 }
 
 // scrapeTimeout bounds how long a scrape waits for a reader.
@@ -99,5 +109,15 @@ func (g *gauges) Collect(c chan<- prometheus.Metric) {
 	gauge(g.oldestDue, s.OldestDueSeconds)
 	for app, n := range s.Unresolved {
 		gauge(g.unresolved, float64(n), app.String())
+	}
+	for _, q := range s.queues {
+		app, age := q.app.String(), 0.0
+		gauge(g.messages, float64(q.Length-q.Delayed-q.InFlight), app, q.Name, "waiting")
+		gauge(g.messages, float64(q.Delayed), app, q.Name, "delayed")
+		gauge(g.messages, float64(q.InFlight), app, q.Name, "in_flight")
+		if !q.OldestAt.IsZero() {
+			age = max(0, float64(g.o.now()-q.OldestAt)/1000)
+		}
+		gauge(g.oldestMessage, age, app, q.Name)
 	}
 }

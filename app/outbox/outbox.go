@@ -108,6 +108,8 @@ type Options struct {
 	MaxSends    int               // attempts of Senders at once; 16
 	SendTimeout time.Duration     // of a Sender's attempt; 30 s
 
+	Deduplication time.Duration // how long a queue knows a deduplication id; 5 minutes
+
 	DeadLetterRetention time.Duration // 30 days
 	AbandonedRetention  time.Duration // 7 days
 	SweepEvery          time.Duration // 1 hour
@@ -133,6 +135,7 @@ func (o Options) withDefaults() Options {
 	o.SyncOutbox = cmp.Or(o.SyncOutbox, SyncMemory)
 	o.DeadLetterRetention = cmp.Or(o.DeadLetterRetention, 30*24*time.Hour)
 	o.AbandonedRetention = cmp.Or(o.AbandonedRetention, 7*24*time.Hour)
+	o.Deduplication = cmp.Or(o.Deduplication, 5*time.Minute)
 	o.MaxSends = cmp.Or(o.MaxSends, 16)
 	o.SendTimeout = cmp.Or(o.SendTimeout, defaultTimeout)
 	o.SweepEvery = cmp.Or(o.SweepEvery, time.Hour)

@@ -10,7 +10,8 @@ import (
 // Replaced says that tx has put other triggers, rows and held lanes in the place of all that
 // an app had. Workers that still run rows of before have lost them, and finish nothing.
 func (o *Outbox) Replaced(tx *db.Tx, app cloud.AppID) error {
-	o.triggerChanged(tx, app)
+	o.triggers.changed(tx, app)
+	o.cronChanged(tx)
 	held, err := lanesOf(tx.Rx, `SELECT lane, not_before FROM held_lanes WHERE app_id = ?`, app)
 	if err != nil {
 		return err
@@ -28,7 +29,7 @@ func (o *Outbox) Replaced(tx *db.Tx, app cloud.AppID) error {
 			o.lanes.add(laneID{app, lane}, at)
 		}
 	})
-	return nil
+	return o.refreshQueues(tx, app)
 }
 
 // lanesOf reads a time for each lane of an app.

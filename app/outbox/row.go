@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -39,6 +40,7 @@ type row struct {
 	tried     int             // attempts begun
 	history   []cloud.Attempt // attempts that failed
 	due       cloud.Time
+	created   cloud.Time
 	payload   []byte
 
 	// Of a claimed row.
@@ -46,18 +48,25 @@ type row struct {
 	claimed    cloud.Time
 	lease      cloud.Time
 	registrant cloud.UserID // of the trigger, at the claim; zero: the trigger is gone
+	lead       int64        // n of the row whose batch this one is in, itself if it is the first; 0: it runs alone
+	batch      []*row       // the others that run with this one
 }
 
 // handler reports that the row is for a dead letter's handler: one attempt, and no letter.
 func (r *row) handler() bool { return !r.letter.IsZero() }
 
+// all lists the row and those that run with it.
+func (r *row) all() []*row { return append([]*row{r}, r.batch...) }
+
 // exec is the execution id of a claimed row's attempt. A claim gives all its rows one token,
-// so the id is the token with n added to its random end: it needs no column of its own.
+// so the id is the token with n added to its random end: it needs no column of its own. Rows
+// of a batch have that of the first.
 func (r *row) exec() cloud.ExecutionID {
+	n := cmp.Or(r.lead, r.n)
 	id := cloud.ExecutionID(r.token)
 	const low = 1<<56 - 1 // leaves the bits that make it a UUIDv7
 	end := binary.BigEndian.Uint64(id[8:])
-	binary.BigEndian.PutUint64(id[8:], end&^uint64(low)|(end+uint64(r.n))&low)
+	binary.BigEndian.PutUint64(id[8:], end&^uint64(low)|(end+uint64(n))&low)
 	return id
 }
 
@@ -94,6 +103,9 @@ func (r *row) invocation() (*cloud.Invocation, error) {
 		ID: r.exec(), Root: r.root, Parent: r.parent, Depth: r.depth, Attempt: r.tried,
 		App: r.app, Script: r.script, Source: r.source, Op: r.op,
 		Row: r.id, Key: r.id.String(), Handler: r.handler(), Async: true,
+	}
+	if consumed(r.lane) {
+		return inv, r.receive(inv)
 	}
 	if r.source != cloud.SourceHTTP {
 		inv.Trigger = r.trigger
@@ -234,14 +246,19 @@ func (r *row) insertClaimed(tx *db.Tx, by string, lease time.Duration) error {
 // errLost is the end of a worker whose lease ran out: another attempt has the row.
 var errLost = cloud.Errorf(cloud.Conflict, "the attempt outlived its lease and the event was given to another one: nothing of it was committed")
 
-// hold succeeds while the claim still stands.
+// hold succeeds while the claim still stands, of all rows that run together.
 func (r *row) hold(_ context.Context, tx *db.Tx) error {
-	var one int
-	err := tx.QueryRow(`SELECT 1 FROM outbox WHERE n = ? AND claim_token = ?`, r.n, r.token).Scan(&one)
-	if err == sql.ErrNoRows {
-		return errLost
+	for _, r := range r.all() {
+		var one int
+		err := tx.QueryRow(`SELECT 1 FROM outbox WHERE n = ? AND claim_token = ?`, r.n, r.token).Scan(&one)
+		if err == sql.ErrNoRows {
+			return errLost
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // remove deletes a claimed row, if the claim still stands, and lets the next one with its

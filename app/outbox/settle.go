@@ -11,17 +11,19 @@ import (
 	"picloud/db"
 )
 
-// finish removes a row whose attempt succeeded, with the attempt's effects (nil: none), in
-// one transaction. It is lazily durable: what a power cut undoes runs again, for the row and
-// the effects come back together; unless a caller waits for it.
-func (o *Outbox) finish(r *row, effects Effects) error {
-	update := o.db.UpdateLazy
+// finish removes the rows of an attempt that succeeded, with the attempt's effects (nil:
+// none), in one transaction. It is lazily durable: what a power cut undoes runs again, for
+// the rows and the effects come back together; unless a caller waits for it.
+func (o *Outbox) finish(a *attempt, effects Effects) error {
+	r, update := a.row, o.db.UpdateLazy
 	if !r.replyTo.IsZero() && effects != nil {
 		update = o.db.Update
 	}
 	return update(context.Background(), func(ctx context.Context, tx *db.Tx) error {
-		if err := o.remove(tx, r); err != nil {
-			return err
+		for _, r := range r.all() {
+			if err := o.acknowledge(tx, a, r); err != nil {
+				return err
+			}
 		}
 		if effects != nil {
 			if err := effects.Apply(ctx, tx); err != nil {
@@ -35,11 +37,23 @@ func (o *Outbox) finish(r *row, effects Effects) error {
 	})
 }
 
-// settled forgets a row that no worker of ours has any more. A worker calls it after it has
+// acknowledge removes one row of an attempt that succeeded, unless its handler gave it back.
+func (o *Outbox) acknowledge(tx *db.Tx, a *attempt, r *row) error {
+	if !a.refused[r.id] {
+		return o.remove(tx, r)
+	}
+	return o.fail(tx, unsettled{row: r, attempt: cloud.Attempt{At: r.claimed, ExecutionID: a.inv.ID, Error: "the handler answered that this message failed"}})
+}
+
+// settled forgets rows that no worker of ours has any more. A worker calls it after it has
 // recorded its execution, so that an event is always found: as a row, here, or in the log.
-func (o *Outbox) settled(r *row) {
+func (o *Outbox) settled(rows ...*row) {
 	o.mu.Lock()
-	delete(o.running, r.n)
+	for _, r := range rows {
+		if o.running[r.n] == r { // else another attempt has it
+			delete(o.running, r.n)
+		}
+	}
 	o.mu.Unlock()
 }
 
@@ -48,6 +62,7 @@ type unsettled struct {
 	row      *row
 	attempt  cloud.Attempt
 	hopeless bool          // no retry can help
+	undone   bool          // the attempt never began: it doesn't count
 	atOnce   bool          // the script isn't to blame: no wait before the next attempt
 	after    time.Duration // the failure says how long to wait; 0: it doesn't
 }
@@ -55,28 +70,39 @@ type unsettled struct {
 // settleFailure writes the end of an attempt that failed. What can't be written now (a full
 // disk) is left to the dispatcher's loop.
 func (o *Outbox) settleFailure(a *attempt, res *cloud.Result) {
-	u := unsettled{
-		row:      a.row,
-		attempt:  cloud.Attempt{At: res.Started, ExecutionID: a.inv.ID, DurationMS: res.DurationMS, Error: reason(res)},
-		hopeless: a.hopeless,
-		atOnce:   o.life.Err() != nil,
-		after:    retryAfter(res.Err),
+	var ends []unsettled
+	for _, r := range a.row.all() {
+		ends = append(ends, unsettled{
+			row:      r,
+			attempt:  cloud.Attempt{At: res.Started, ExecutionID: a.inv.ID, DurationMS: res.DurationMS, Error: reason(res)},
+			hopeless: a.hopeless,
+			undone:   a.undone,
+			atOnce:   o.life.Err() != nil,
+			after:    retryAfter(res.Err),
+		})
 	}
-	if err := o.settle(context.Background(), u); err != nil {
+	if err := o.settle(context.Background(), ends...); err != nil {
 		o.mu.Lock()
-		o.stranded = append(o.stranded, u)
+		o.stranded = append(o.stranded, ends...)
 		o.mu.Unlock()
 		o.lanes.signal()
 	}
 	if a.row.handler() {
-		o.log.Warn("the handler of a dead letter failed; the letter stays open", "app", a.row.app, "dead_letter", a.row.letter, "exec", a.inv.ID, "err", u.attempt.Error)
+		o.log.Warn("the handler of a dead letter failed; the letter stays open", "app", a.row.app, "dead_letter", a.row.letter, "exec", a.inv.ID, "err", reason(res))
 	}
 }
 
-// settle writes the end of a failed attempt. A claim that is lost has nothing to write.
-func (o *Outbox) settle(ctx context.Context, u unsettled) error {
-	err := o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error { return o.fail(tx, u) })
-	if err != nil && !errors.Is(err, errLost) {
+// settle writes the ends of failed attempts. A claim that is lost has nothing to write.
+func (o *Outbox) settle(ctx context.Context, ends ...unsettled) error {
+	err := o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
+		for _, u := range ends {
+			if err := o.fail(tx, u); err != nil && !errors.Is(err, errLost) {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("write the end of an attempt: %w", err)
 	}
 	return nil
@@ -128,6 +154,9 @@ func (o *Outbox) expireLeases(ctx context.Context) error {
 // note on the letter for a handler; nothing for a caller, who has the answer.
 func (o *Outbox) fail(tx *db.Tx, u unsettled) error {
 	r := u.row
+	if u.undone {
+		return o.putBack(tx, r)
+	}
 	history := append(r.history[:len(r.history):len(r.history)], u.attempt)
 	if !u.hopeless && !r.handler() && r.replyTo.IsZero() && r.tried < r.retry.MaxAttempts {
 		return o.retryLater(tx, u, history)
@@ -143,6 +172,26 @@ func (o *Outbox) fail(tx *db.Tx, u unsettled) error {
 		return nil
 	}
 	return o.bury(tx, r, history)
+}
+
+// putBackFor keeps what was put back from being claimed again at once.
+const putBackFor = time.Second
+
+// putBack releases a row as if it had not been claimed.
+func (o *Outbox) putBack(tx *db.Tx, r *row) error {
+	due := cloud.TimeOf(tx.Now).Add(putBackFor)
+	res, err := tx.Exec(`
+		UPDATE outbox SET claimed_at = NULL, claimed_by = NULL, claim_token = NULL, lease_until = NULL,
+			attempt_count = attempt_count - 1, next_attempt_at = ?
+		WHERE n = ? AND claim_token = ?`, int64(due), r.n, r.token)
+	if err != nil {
+		return fmt.Errorf("put back an outbox row: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return orLost(err)
+	}
+	o.wakeOnCommit(tx, r.laneID(), due)
+	return nil
 }
 
 // retryLater releases the row for its next attempt.
@@ -236,6 +285,11 @@ func (o *Outbox) releaseRow(ctx context.Context, n int64) error {
 			return err
 		}
 		r = rows[0]
+		if consumed(r.lane) {
+			if err := o.rebind(tx, r); err != nil {
+				return err
+			}
+		}
 		res = o.failedBefore(errBroken, r.claimed)
 		if !r.replyTo.IsZero() {
 			return o.abandonRow(tx, r, res)

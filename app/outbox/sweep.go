@@ -33,7 +33,8 @@ func (o *Outbox) serveSweeps(ctx context.Context) {
 }
 
 // sweep deletes dead letters and abandoned executions that were created before their
-// retention began, resolved or not, and holds of lanes that are over.
+// retention began, resolved or not, holds of lanes that are over, and deduplication ids
+// whose window is.
 func (o *Outbox) sweep(ctx context.Context) (int, error) {
 	letters, err := o.sweepTable(ctx, o.o.DeadLetterRetention,
 		`SELECT EXISTS (SELECT 1 FROM dead_letters WHERE created_at < ?)`,
@@ -53,7 +54,14 @@ func (o *Outbox) sweep(ctx context.Context) (int, error) {
 	if err != nil {
 		return letters + abandoned, fmt.Errorf("sweep held lanes: %w", err)
 	}
-	return letters + abandoned + holds, nil
+	known, err := o.sweepTable(ctx, 0,
+		`SELECT EXISTS (SELECT 1 FROM queue_deduplication WHERE expires_at < ?)`,
+		`DELETE FROM queue_deduplication WHERE (app_id, queue, deduplication_id) IN
+			(SELECT app_id, queue, deduplication_id FROM queue_deduplication WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`)
+	if err != nil {
+		return letters + abandoned + holds, fmt.Errorf("sweep deduplication ids: %w", err)
+	}
+	return letters + abandoned + holds + known, nil
 }
 
 // sweepTable deletes in batches, between which others get their turn. It begins no write

@@ -28,6 +28,7 @@ type FilterPatch struct {
 	DeadLetterPatch
 	CronPatch
 	PubSubPatch
+	QueuePatch
 }
 
 // CreateTrigger stores t and fills its id, times, and what was left out of its retry policy.
@@ -61,8 +62,22 @@ func (o *Outbox) CreateTriggerTx(tx *db.Tx, t *cloud.Trigger) error {
 	if err != nil {
 		return fmt.Errorf("insert trigger: %w", err)
 	}
-	o.triggerChanged(tx, t.AppID)
-	return kindOf(t.Kind).store(tx, t)
+	if err := kindOf(t.Kind).store(tx, t); err != nil {
+		return err
+	}
+	return o.triggerChanged(tx, nil, t)
+}
+
+// triggerChanged tells who keeps triggers in memory, or sleeps by them, of one that was
+// created (before is nil), changed or deleted (after is nil).
+func (o *Outbox) triggerChanged(tx *db.Tx, before, after *cloud.Trigger) error {
+	t := cmp.Or(after, before)
+	o.triggers.changed(tx, t.AppID)
+	o.cronChanged(tx)
+	if k := kindOf(t.Kind); k.changed != nil {
+		return k.changed(o, tx, before, after)
+	}
+	return nil
 }
 
 var (
@@ -175,8 +190,12 @@ func (o *Outbox) UpdateTrigger(ctx context.Context, app cloud.AppID, id cloud.Tr
 
 // UpdateTriggerTx stores a trigger that has passed CheckTrigger over the one with its id.
 func (o *Outbox) UpdateTriggerTx(tx *db.Tx, t *cloud.Trigger) error {
+	before, err := triggerOf(tx.Rx, t.AppID, t.ID)
+	if err != nil {
+		return err
+	}
 	t.UpdatedAt = cloud.TimeOf(tx.Now)
-	_, err := tx.Exec(`
+	_, err = tx.Exec(`
 		UPDATE triggers SET script_id = ?, enabled = ?, dispatch_mode = ?, retry_max_attempts = ?, retry_backoff = ?, retry_base_ms = ?, updated_at = ?
 		WHERE id = ?`, t.ScriptID, t.Enabled, t.DispatchMode, t.RetryMaxAttempts, t.RetryBackoff, t.RetryBaseMS, int64(t.UpdatedAt), t.ID)
 	if db.IsForeignKey(err) {
@@ -185,14 +204,10 @@ func (o *Outbox) UpdateTriggerTx(tx *db.Tx, t *cloud.Trigger) error {
 	if err != nil {
 		return fmt.Errorf("update trigger: %w", err)
 	}
-	o.triggerChanged(tx, t.AppID)
-	return kindOf(t.Kind).store(tx, t)
-}
-
-// triggerChanged tells who keeps triggers in memory, or sleeps by them.
-func (o *Outbox) triggerChanged(tx *db.Tx, app cloud.AppID) {
-	o.triggers.changed(tx, app)
-	o.cronChanged(tx)
+	if err := kindOf(t.Kind).store(tx, t); err != nil {
+		return err
+	}
+	return o.triggerChanged(tx, before, t)
 }
 
 // apply reports false when p has fields of another kind.
@@ -220,22 +235,21 @@ func set[T any](to, from *T) {
 }
 
 // DeleteTrigger deletes a trigger. Rows of it that wait become dead letters when they are
-// due, with that reason.
+// due, with that reason; the messages of a queue stay and wait for its next trigger.
 func (o *Outbox) DeleteTrigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID) error {
 	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error { return o.DeleteTriggerTx(tx, app, id) })
 }
 
 // DeleteTriggerTx is DeleteTrigger within a transaction.
 func (o *Outbox) DeleteTriggerTx(tx *db.Tx, app cloud.AppID, id cloud.TriggerID) error {
-	res, err := tx.Exec(`DELETE FROM triggers WHERE id = ? AND app_id = ?`, id, app)
+	t, err := triggerOf(tx.Rx, app, id)
 	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM triggers WHERE id = ?`, id); err != nil {
 		return fmt.Errorf("delete trigger: %w", err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return cmp.Or[error](err, errNoTrigger)
-	}
-	o.triggerChanged(tx, app)
-	return nil
+	return o.triggerChanged(tx, t, nil)
 }
 
 // TriggersTx are all triggers of an app, by id.

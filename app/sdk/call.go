@@ -32,6 +32,7 @@ type shared struct {
 	secrets  map[string]string           // that were read, by name
 	requests int                         // sent to other machines
 	settled  map[cloud.DeadLetterID]bool // dead letters this execution replayed or resolved
+	sent     map[sentMessage]cloud.RowID // messages this execution sent with a deduplication id
 }
 
 // NewCall begins a fresh unit of work for one run of inv. Zero limits are the defaults; hold

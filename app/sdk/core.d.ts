@@ -100,7 +100,7 @@ interface Context {
   /** Only for HTTP. */
   request: HttpRequest;
   /** Only for triggered runs: "event" in ctx. */
-  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent | InvokeEvent;
+  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent | QueueEvent | InvokeEvent;
   /** Commits what was written so far; it survives a later throw. */
   commit(): void;
 }

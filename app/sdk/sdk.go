@@ -58,6 +58,7 @@ var Modules = []Module{
 	httpModule,
 	secretsModule,
 	pubsubModule,
+	queueModule,
 	randomModule,
 	timeModule,
 	regexModule,

@@ -68,7 +68,7 @@ func (s *Server) findExecution(ctx context.Context, id cloud.ExecutionID) (*clou
 		return nil, notFound("execution")
 	}
 	last := complete(attempts[len(attempts)-1])
-	last.ID = id // the id of the event stays the answer's
+	last.ID, last.EventID = id, cloud.RowID(id) // the id of the event stays the answer's
 	return last, nil
 }
 

@@ -27,6 +27,7 @@ type filters struct {
 	*cloud.DeadLetterFilter
 	*cronView
 	*cloud.PubSubFilter
+	*cloud.QueueFilter
 }
 
 // cronView is a schedule with the times it stands for.
@@ -39,7 +40,7 @@ type cronView struct {
 const nextRuns = 5
 
 func viewTrigger(t *cloud.Trigger) *triggerView {
-	f := filters{KVFilter: t.KV, DeadLetterFilter: t.DeadLetter, PubSubFilter: t.PubSub}
+	f := filters{KVFilter: t.KV, DeadLetterFilter: t.DeadLetter, PubSubFilter: t.PubSub, QueueFilter: t.Queue}
 	if t.Cron != nil {
 		f.cronView = &cronView{*t.Cron, outbox.NextRuns(t.Cron, nextRuns)}
 	}
@@ -167,6 +168,37 @@ func (in deadLetterTriggerInput) make() (*cloud.Trigger, error) {
 }
 
 func (s *Server) createDeadLetterTrigger(ctx context.Context, q *request, in deadLetterTriggerInput) (*triggerView, error) {
+	return s.createTrigger(ctx, q, in)
+}
+
+type queueTriggerInput struct {
+	triggerInput
+	Queue                    string `json:"queue" required:"true"`
+	BatchSize                *int   `json:"batch_size"`                 // most messages of one execution, 1-100; 1
+	Concurrency              *int   `json:"concurrency"`                // most executions at once, 1-1024; 8
+	VisibilityTimeoutSeconds int    `json:"visibility_timeout_seconds"` // the script's time limit and some grace
+}
+
+func (in queueTriggerInput) make() (*cloud.Trigger, error) {
+	t, err := in.trigger(cloud.SourceQueue)
+	if err != nil {
+		return nil, err
+	}
+	t.Queue = &cloud.QueueFilter{Queue: in.Queue, VisibilityTimeoutSeconds: in.VisibilityTimeoutSeconds}
+	if in.BatchSize != nil {
+		if t.Queue.BatchSize = *in.BatchSize; t.Queue.BatchSize < 1 {
+			return nil, cloud.Errorf(cloud.Invalid, "batch_size: want 1 or more")
+		}
+	}
+	if in.Concurrency != nil {
+		if t.Queue.Concurrency = *in.Concurrency; t.Queue.Concurrency < 1 {
+			return nil, cloud.Errorf(cloud.Invalid, "concurrency: want 1 or more")
+		}
+	}
+	return t, nil
+}
+
+func (s *Server) createQueueTrigger(ctx context.Context, q *request, in queueTriggerInput) (*triggerView, error) {
 	return s.createTrigger(ctx, q, in)
 }
 

@@ -140,11 +140,19 @@ var rules = map[string]rule{
 	"GET /admin/apps/{app}/kv/{collection}/{key...}":    forAppRead,
 	"PUT /admin/apps/{app}/kv/{collection}/{key...}":    forWriting,
 	"DELETE /admin/apps/{app}/kv/{collection}/{key...}": forWriting,
-	"GET /admin/apps/{app}/executions":                  forLogs,
-	"GET /admin/apps/{app}/executions/stream":           forLogs,
-	"GET /admin/executions/{id}":                        forLogs,
-	"GET /admin/executions/{id}/chain":                  forLogs,
-	"GET /admin/apps/{app}/abandoned_executions":        forLogs,
+
+	"POST /admin/apps/{app}/triggers/queue":           forAppAdmin,
+	"GET /admin/apps/{app}/queues":                    forAppRead,
+	"GET /admin/apps/{app}/queues/{name}/messages":    forAppRead,
+	"POST /admin/apps/{app}/queues/{name}/messages":   forWriting,
+	"DELETE /admin/apps/{app}/queues/{name}/messages": forAppAdmin,
+	"POST /admin/apps/{app}/queues/{name}/pause":      forAppAdmin,
+	"POST /admin/apps/{app}/queues/{name}/resume":     forAppAdmin,
+	"GET /admin/apps/{app}/executions":                forLogs,
+	"GET /admin/apps/{app}/executions/stream":         forLogs,
+	"GET /admin/executions/{id}":                      forLogs,
+	"GET /admin/executions/{id}/chain":                forLogs,
+	"GET /admin/apps/{app}/abandoned_executions":      forLogs,
 }
 
 // caller is one column of the walk.

@@ -101,7 +101,7 @@ interface Context {
   /** Only for HTTP. */
   request: HttpRequest;
   /** Only for triggered runs: "event" in ctx. */
-  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent | InvokeEvent;
+  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent | QueueEvent | InvokeEvent;
   /** Commits what was written so far; it survives a later throw. */
   commit(): void;
 }
@@ -318,6 +318,43 @@ declare const pubsub: {
    * outside, at /realtime/topics/…, for ttlSeconds: 10 seconds to 24 hours, an hour when left out. It can't be taken back.
    */
   subscriberToken(topics: string | string[], ttlSeconds?: number): string;
+};
+
+/** How a message is sent. */
+interface QueueOptions {
+  /** How long until it may be received, up to a year; 0 when left out. */
+  delaySeconds?: number;
+  /** Messages with one key (up to 256 bytes) are received in the order in which they were sent, one at a time. */
+  key?: string;
+  /** A second message with it (up to 256 bytes) is not stored, for 5 minutes unless the operator changed that. */
+  dedupId?: string;
+}
+
+/** One message, as its receiver sees it. */
+interface QueueMessage<T = any> {
+  /** The same for every attempt: what to hand on as idempotency key. */
+  id: string;
+  body: T;
+  /** 1 for the first. */
+  attempt: number;
+  enqueued_at: string;
+  key?: string;
+}
+
+/** ctx.event of the script that receives a queue's messages. Returning acknowledges all of them, a throw none; {failed: [ids]} all but those. */
+interface QueueEvent<T = any> {
+  source: "queue";
+  op: "receive";
+  queue: { name: string; messages: QueueMessage<T>[] };
+}
+
+/** The app's queues. Messages wait until a trigger receives them. */
+declare const queue: {
+  /**
+   * Puts a message (up to 256 KiB as JSON) into the queue of that name (1 to 128 bytes) when this execution commits, and answers its
+   * id; the queue need not exist. With a dedupId that is known, it answers the id of the first message and stores nothing.
+   */
+  enqueue(name: string, message: any, options?: QueueOptions): string;
 };
 
 /** Cryptographically secure random values. */

@@ -9,6 +9,10 @@ const handler: Handler = async (ctx) => {
     return;
   }
   if (e.source === "cron") return e.cron.late_ms > 0 && e.cron.scheduled_at;
+  if (e.source === "queue") {
+    for (const m of e.queue.messages) queue.enqueue("next", m.body, { key: m.key, dedupId: m.id, delaySeconds: m.attempt });
+    return { failed: e.queue.messages.map((m): string => m.id) };
+  }
   if (e.source !== "kv") return;
   const key: string = e.kv.key;
   const stamp: string = time.addSeconds("2026-01-01T00:00:00Z", 5);
