@@ -126,10 +126,13 @@ func TestKillAppliesAcceptedEventsOnce(t *testing.T) {
 		kills = 200
 	}
 	in := newInstance(t)
-	in.deploy(t, "accept", `export default function (ctx) { kv.collection("events").increment(ctx.request.body.id); }`, "/event", "async")
+	in.deploy(t, "accept", `export default function (ctx) { kv.collection("events").increment(ctx.request.body.id); pubsub.publishDurable("events", ctx.request.body.id); }`, "/event", "async")
 	// Each counter's change causes one more event, whose effect must happen once too.
 	echo := in.deploy(t, "echo", `export default function (ctx) { kv.collection("echoes").increment(ctx.event.kv.key); }`, "", "")
 	in.must(t, "POST", "/api/v1/admin/apps/default/triggers/kv", map[string]any{"script_id": echo, "collection_glob": "events"})
+	// So must that of each message.
+	hear := in.deploy(t, "hear", `export default function (ctx) { kv.collection("heard").increment(ctx.event.pubsub.message); }`, "", "")
+	in.must(t, "POST", "/api/v1/admin/apps/default/triggers/pubsub", map[string]any{"script_id": hear, "topic": "ev*"})
 
 	var (
 		accepted sync.Map // id of every event that was answered 202
@@ -195,7 +198,7 @@ func (in *instance) drain(t *testing.T) {
 func (in *instance) checkOnce(t *testing.T, accepted *sync.Map) {
 	t.Helper()
 	in.deploy(t, "dump", `export default (ctx) => kv.collection(ctx.request.query.c).entries({ cursor: ctx.request.query.cursor, limit: 1000 })`, "/dump", "sync")
-	for _, collection := range []string{"events", "echoes"} {
+	for _, collection := range []string{"events", "echoes", "heard"} {
 		counts := in.dump(t, collection)
 		for id, n := range counts {
 			if n != 1.0 {

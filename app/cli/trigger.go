@@ -10,7 +10,7 @@ func triggerCommand() *cobra.Command {
 	return group("trigger", "Manage triggers",
 		triggerList(), triggerShow(), triggerCreate(), triggerUpdate(),
 		triggerEnable("enable", "Enable triggers", true), triggerEnable("disable", "Disable triggers: events pass them by", false),
-		triggerDelete())
+		triggerRun(), triggerDelete())
 }
 
 func triggerList() *cobra.Command {
@@ -86,6 +86,8 @@ func triggerCreate() *cobra.Command {
 	})
 	c.Long = c.Short + ".\nThe fields are those of the kind's endpoint in docs/api.md. A value that is JSON is sent as such, anything else as text."
 	c.Example = "  picloud trigger create kv reindex collection_glob='notes*' ops='[\"insert\",\"update\"]'\n" +
+		"  picloud trigger create cron backup schedule='30 2 * * *' timezone=Europe/Berlin catch_up=last\n" +
+		"  picloud trigger create pubsub notify topic='orders/*'\n" +
 		"  picloud trigger create dead_letter alarm source_filter=kv"
 	return c
 }
@@ -115,6 +117,20 @@ func (r *remote) patchTrigger(id string, in object) error {
 func triggerEnable(verb, short string, enabled bool) *cobra.Command {
 	return remoteCommand(verb+" TRIGGER", short, cobra.ExactArgs(1), func(r *remote, args []string) error {
 		return r.patchTrigger(args[0], object{"enabled": enabled})
+	})
+}
+
+func triggerRun() *cobra.Command {
+	return remoteCommand("run TRIGGER", "Run a cron trigger now", cobra.ExactArgs(1), func(r *remote, args []string) error {
+		path, err := r.inApp("triggers", args[0], "run")
+		if err != nil {
+			return err
+		}
+		event, err := r.ask(http.MethodPost, path, nil)
+		if err != nil {
+			return err
+		}
+		return r.show(event, "execution_id", "accepted_at")
 	})
 }
 
