@@ -15,6 +15,9 @@ import (
 // begin anew at the earlier time. Less is waited for, so that no tick comes twice.
 const setBack = time.Hour
 
+// slewed is by how much a clock may go back without meaning anything.
+const slewed = 5 * time.Second
+
 // clock decides whether schedules may go by the time: a machine without a battery starts
 // in the past, and jumps when it hears of the true time.
 type clock struct {
@@ -46,7 +49,7 @@ func (c *clock) look(now time.Time) (hold, back bool) {
 	switch early := c.newest.Sub(now); {
 	case !trusted && now.Before(c.floor):
 		c.why = "the clock is in the past: schedules hold until it is set, by you or by a time server"
-	case !trusted && early > 0:
+	case !trusted && early > slewed:
 		c.why = fmt.Sprintf("the clock is before %s, which is in the data already: schedules hold until it is set, by you or by a time server", cloud.TimeOf(c.newest))
 	case !trusted && !c.over:
 		c.why = fmt.Sprintf("the clock is not synchronised yet: schedules hold for at most %v", c.wait)
