@@ -20,12 +20,18 @@ const drain = 10 * time.Second
 
 // Run serves until ctx ends, then stops in order: no more connections, running requests
 // and executions end (at most 10 s), the log is flushed, the files are closed.
-func (a *App) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, a.Close()) }()
+func (a *App) Run(ctx context.Context) error {
 	ln, err := net.Listen("tcp", a.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("listen on %s (another program may use it: choose another PICLOUD_LISTEN): %w", a.cfg.Listen, err)
+		err = fmt.Errorf("listen on %s (another program may use it: choose another PICLOUD_LISTEN): %w", a.cfg.Listen, err)
+		return errors.Join(err, a.Close())
 	}
+	return a.serve(ctx, ln)
+}
+
+// serve is Run on a listener, which it closes.
+func (a *App) serve(ctx context.Context, ln net.Listener) (err error) {
+	defer func() { err = errors.Join(err, a.Close()) }()
 	server := &http.Server{TLSConfig: a.tlsConfig()}
 	a.web.ConfigureServer(server)
 	a.announce(ctx, ln.Addr())

@@ -32,6 +32,29 @@ func (d *DB) Backup(ctx context.Context, dst string) error {
 	return d.maintain(ctx, func(c *sql.Conn) error { return backup(ctx, c, dst) })
 }
 
+// Copy is Backup of a file that this process has not opened, while another process may be
+// using it. A file that isn't there is an error.
+func Copy(ctx context.Context, src, dst string) error {
+	if _, err := os.Stat(src); err != nil {
+		return err
+	}
+	src, err := filepath.Abs(src)
+	if err != nil {
+		return err
+	}
+	p, err := pool(src, commonPragmas, nil)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	c, err := p.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return backup(ctx, c, dst)
+}
+
 // Checkpoint moves what it can of the write-ahead log into the file, without waiting for
 // readers or for the writer.
 func (d *DB) Checkpoint(ctx context.Context) error {
