@@ -10,8 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
+	"strings"
 )
 
 // licences is the file with the licences of everything in the binaries.
@@ -27,7 +27,11 @@ func (r *release) writeLicences() error {
 	if err := appendLicences(&out, "PiCloud Edge", r.source); err != nil {
 		return err
 	}
-	if err := appendLicences(&out, "the Go standard library", runtime.GOROOT()); err != nil {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return fmt.Errorf("go env: %w", err)
+	}
+	if err := appendLicences(&out, "the Go standard library", strings.TrimSpace(string(root))); err != nil {
 		return err
 	}
 	dirs, err := r.moduleDirs()
