@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -65,6 +66,8 @@ type Config struct {
 	TLSCert, TLSKey  string
 	ACMEDomains      []string
 	SlugRoutes       bool
+	MDNS             bool
+	MDNSName         string
 
 	MasterKeys []*data.MasterKey // of secrets: the one in use, then former ones; none: a file has it
 
@@ -154,6 +157,8 @@ var Settings = []Setting{
 	{Key: "tls_key", Doc: "key file (PEM) of tls_cert", set: text(func(c *Config) *string { return &c.TLSKey })},
 	{Key: "acme_domains", Doc: "domains to get certificates for by ACME, separated by commas: serves HTTPS", set: list(func(c *Config) *[]string { return &c.ACMEDomains })},
 	{Key: "slug_routes", Default: "true", Doc: "answer /~app/…, so that apps are reachable without a domain", set: boolean(func(c *Config) *bool { return &c.SlugRoutes })},
+	{Key: "mdns", Default: "true", Doc: "be found as mdns_name.local on the local network, unless only this machine can connect", set: boolean(func(c *Config) *bool { return &c.MDNS })},
+	{Key: "mdns_name", Default: "picloud", Doc: "host name for mdns, without .local; a number is added where it is taken", set: hostLabel(func(c *Config) *string { return &c.MDNSName })},
 	{Key: "master_key", Secret: true, Doc: "key that encrypts secrets: 32 random bytes in base64 or hexadecimal, then former keys after commas; without it the file master.key in data_dir is used, and made with the first secret", set: masterKeys},
 	{Key: "outbound_allow", Doc: "networks, addresses and hosts that every app's scripts may call although they are private or reserved, separated by commas: 192.168.1.0/24, printer.lan, *.lan", set: outboundAllow},
 	{Key: "outbound_requests", Default: "50", Doc: "HTTP requests that one execution may send, 1-1000", set: integer(func(c *Config) *int { return &c.OutboundRequests }, 1, 1000)},
@@ -317,6 +322,18 @@ func boolean(field func(*Config) *bool) func(*Config, string) error {
 			return nil
 		}
 		return fmt.Errorf("%q is not allowed: give true or false", v)
+	}
+}
+
+var label = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,58}[a-zA-Z0-9])?$`)
+
+func hostLabel(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		if !label.MatchString(v) {
+			return fmt.Errorf("%q is no host name: give 1-60 letters, digits and hyphens", v)
+		}
+		*field(c) = v
+		return nil
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/acme/autocert"
+
+	"picloud/app/mdns"
 )
 
 // drain is how long requests and running scripts may take to end once the instance stops.
@@ -47,6 +49,7 @@ func (a *App) serve(ctx context.Context, ln net.Listener) (err error) {
 	watch := newSupervisor(a.ready, a.log)
 	loops := start(context.WithoutCancel(ctx), a.outbox.Serve, a.data.Serve, watch.Serve)
 	doors := start(context.WithoutCancel(ctx), func(context.Context) error { return a.serveHTTP(server, ln) })
+	found := start(context.WithoutCancel(ctx), a.beFound(ln.Addr())...)
 
 	select {
 	case <-ctx.Done():
@@ -62,7 +65,7 @@ func (a *App) serve(ctx context.Context, ln net.Listener) (err error) {
 		a.log.Warn("requests were still running at the end of the drain time", "err", err)
 		server.Close()
 	}
-	err = errors.Join(doors.stop(), loops.stop(), log.stop())
+	err = errors.Join(found.stop(), doors.stop(), loops.stop(), log.stop())
 	if err == nil {
 		a.log.Info("stopped")
 	}
@@ -83,6 +86,16 @@ func (a *App) serveHTTP(server *http.Server, ln net.Listener) error {
 		return nil
 	}
 	return fmt.Errorf("serve HTTP: %w", err)
+}
+
+// beFound is the loop that answers for the instance's name on the local network, or none
+// where only this machine can connect or the operator wants none.
+func (a *App) beFound(addr net.Addr) []func(context.Context) error {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !a.cfg.MDNS || !ok || tcp.IP.IsLoopback() {
+		return nil
+	}
+	return []func(context.Context) error{mdns.New(mdns.Options{Name: a.cfg.MDNSName, Logger: a.log}).Serve}
 }
 
 // tls reports whether this process serves HTTPS itself.
