@@ -50,7 +50,8 @@ func RunSelfTest(ctx context.Context, dir string) (SelfTest, error) {
 func testConfig(dir string) (*Config, error) {
 	c, err := Load(map[string]string{
 		"data-dir": dir, "listen": "127.0.0.1:0", "durability": string(db.Relaxed),
-		"engines": cloud.EngineQuickJS + "," + cloud.EngineOtto, // what a script needs is not the question here
+		"engines":           cloud.EngineQuickJS + "," + cloud.EngineOtto, // what a script needs is not the question here
+		"litestream-config": "off", "mdns": "false",
 	}, func(string) (string, bool) { return "", false })
 	if err == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
