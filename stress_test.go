@@ -253,3 +253,68 @@ func (in *instance) getJSON(t *testing.T, path string, out any) {
 		t.Fatalf("%s: %d %v", path, resp.StatusCode, err)
 	}
 }
+
+// Kill -9 at random moments while messages are sent and received in batches: every accepted
+// message is applied exactly once, those of one key in the order in which they were sent.
+func TestKillAppliesMessagesOnce(t *testing.T) {
+	const clients = 6
+	kills := 5
+	if long() {
+		kills = 100
+	}
+	in := newInstance(t)
+	receive := in.deploy(t, "receive", `export default function (ctx) {
+		const events = kv.collection("events"), last = kv.collection("last");
+		for (const m of ctx.event.queue.messages) {
+			events.increment(m.body.id);
+			if (!m.key) continue;
+			if ((last.get(m.key) ?? 0) >= m.body.n) kv.collection("disorder").add(m.key);
+			last.set(m.key, m.body.n);
+			queue.enqueue("echoes", m.body.id, { dedupId: m.body.id });
+		}
+	}`, "", "")
+	echo := in.deploy(t, "echo", `export default function (ctx) { kv.collection("echoes").increment(ctx.event.queue.messages[0].body); }`, "", "")
+	in.must(t, "POST", "/api/v1/admin/apps/default/triggers/queue", map[string]any{"script_id": receive, "queue": "events", "batch_size": 5})
+	in.must(t, "POST", "/api/v1/admin/apps/default/triggers/queue", map[string]any{"script_id": echo, "queue": "echoes"})
+
+	var (
+		accepted sync.Map
+		stop     = make(chan struct{})
+		wg       sync.WaitGroup
+	)
+	for c := range clients {
+		wg.Go(func() {
+			key := "k" + strconv.Itoa(c)
+			for n := 1; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				id := key + "-" + strconv.Itoa(n)
+				body := fmt.Sprintf(`{"message":{"id":%q,"n":%d},"key":%q}`, id, n, key)
+				status, _, _, err := in.do(request{as: "owner", method: "POST", path: "/api/v1/admin/apps/default/queues/events/messages", header: http.Header{}, body: body})
+				if err != nil {
+					time.Sleep(5 * time.Millisecond) // the instance is down: go on with another message
+				} else if status == 201 {
+					accepted.Store(id, true)
+				}
+			}
+		})
+	}
+	for range kills {
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // the random moment
+		in.kill()
+		in.mustStart(t)
+	}
+	close(stop)
+	wg.Wait()
+	in.drain(t)
+	in.checkOnce(t, &accepted)
+	if n := in.must(t, "GET", "/api/v1/admin/apps/default/dead_letters/count", nil)["unresolved"]; n != 0.0 {
+		t.Errorf("%v dead letters, want none", n)
+	}
+	if disorder := in.dump(t, "disorder"); len(disorder) > 0 {
+		t.Errorf("messages of one key came out of order: %v", disorder)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,3 +137,59 @@ func (r idleRunner) Run(context.Context, *cloud.Invocation, func(context.Context
 	return r.res, nil
 }
 func (idleRunner) Record(*cloud.Invocation, *cloud.Result) {}
+
+// BenchmarkQueue sends messages by eight producers and receives them by an empty handler, one
+// by one or in batches.
+func BenchmarkQueue(b *testing.B) {
+	for _, batch := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint("batch ", batch), func(b *testing.B) {
+			x := open(b, func(o *Options) { o.Gate = newGate(16) })
+			x.gate = x.o.Gate.(*fakeGate)
+			var done sync.WaitGroup
+			s := x.script(x.app, func(_ context.Context, inv *cloud.Invocation) (*cloud.Result, Effects) {
+				done.Add(-1 - len(inv.Batch))
+				return ok(nil)
+			})
+			x.consume(s, cloud.QueueFilter{BatchSize: batch, Concurrency: 16})
+			defer x.serve()()
+			done.Add(b.N)
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			b.ResetTimer()
+			var producers sync.WaitGroup
+			for range 8 {
+				producers.Go(func() {
+					for left.Add(-1) >= 0 {
+						x.send("m")
+					}
+				})
+			}
+			producers.Wait()
+			done.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+		})
+	}
+}
+
+// BenchmarkQueueLatency is the time from a message's commit to the start of its handler, on
+// an idle instance.
+func BenchmarkQueueLatency(b *testing.B) {
+	x := open(b, nil)
+	started := make(chan time.Time)
+	s := x.script(x.app, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) {
+		started <- time.Now()
+		return ok(nil)
+	})
+	x.consume(s, cloud.QueueFilter{})
+	defer x.serve()()
+	var total time.Duration
+	for b.Loop() {
+		x.send("m")
+		committed := time.Now()
+		total += max(0, (<-started).Sub(committed))
+		for x.count(`SELECT count(*) FROM outbox`) > 0 {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	b.ReportMetric(float64(total.Microseconds())/float64(b.N), "pickup-µs")
+}
