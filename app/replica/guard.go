@@ -24,12 +24,13 @@ const (
 // would hold the library for good (its own limit is 24 hours). It counts the calls, remembers
 // how they went, and writes only while the lease is held.
 type guard struct {
-	fresh  func() (litestream.ReplicaClient, error) // another client of the same target
-	client atomic.Pointer[litestream.ReplicaClient]
-	hung   atomic.Int32 // calls given up on that have not returned
-	health *health
-	lease  *lease // nil: nothing to hold
-	logger atomic.Pointer[slog.Logger]
+	timeout time.Duration                            // of one call
+	fresh   func() (litestream.ReplicaClient, error) // another client of the same target
+	client  atomic.Pointer[litestream.ReplicaClient]
+	hung    atomic.Int32 // calls given up on that have not returned
+	health  *health
+	lease   *lease // nil: nothing to hold
+	logger  atomic.Pointer[slog.Logger]
 }
 
 func newGuard(fresh func() (litestream.ReplicaClient, error), h *health, l *lease) (*guard, error) {
@@ -37,7 +38,7 @@ func newGuard(fresh func() (litestream.ReplicaClient, error), h *health, l *leas
 	if err != nil {
 		return nil, err
 	}
-	g := &guard{fresh: fresh, health: h, lease: l}
+	g := &guard{timeout: callTimeout, fresh: fresh, health: h, lease: l}
 	g.client.Store(&c)
 	return g, nil
 }
@@ -102,7 +103,7 @@ func (g *guard) abandon(done <-chan error) {
 
 // Init connects, where the client needs that.
 func (g *guard) Init(ctx context.Context) error {
-	return g.do(ctx, callTimeout, func(ctx context.Context, c litestream.ReplicaClient) error { return c.Init(ctx) })
+	return g.do(ctx, g.timeout, func(ctx context.Context, c litestream.ReplicaClient) error { return c.Init(ctx) })
 }
 
 // LTXFiles lists a level. The pages are fetched as the iterator goes on, so the limit is on
@@ -111,7 +112,7 @@ func (g *guard) LTXFiles(ctx context.Context, level int, seek ltx.TXID, metadata
 	g.health.lists.Add(1)
 	paged, cancel := context.WithCancelCause(ctx)
 	var it ltx.FileIterator
-	err := g.do(ctx, callTimeout, func(_ context.Context, c litestream.ReplicaClient) (err error) {
+	err := g.do(ctx, g.timeout, func(_ context.Context, c litestream.ReplicaClient) (err error) {
 		it, err = c.LTXFiles(paged, level, seek, metadata)
 		return err
 	})
@@ -119,7 +120,7 @@ func (g *guard) LTXFiles(ctx context.Context, level int, seek ltx.TXID, metadata
 		cancel(err)
 		return nil, err
 	}
-	late := time.AfterFunc(callTimeout, func() { cancel(errNoAnswer) })
+	late := time.AfterFunc(g.timeout, func() { cancel(errNoAnswer) })
 	return &listing{FileIterator: it, g: g, ctx: paged, cancel: cancel, late: late}, nil
 }
 
@@ -135,7 +136,7 @@ type listing struct {
 func (l *listing) Next() bool {
 	more := l.FileIterator.Next()
 	if more {
-		l.late.Reset(callTimeout)
+		l.late.Reset(l.g.timeout)
 	}
 	return more
 }
@@ -164,7 +165,7 @@ func (g *guard) OpenLTXFile(ctx context.Context, level int, from, to ltx.TXID, o
 	}
 	reading, cancel := context.WithCancel(ctx)
 	out := make(chan opened, 1)
-	err := g.do(ctx, callTimeout, func(_ context.Context, c litestream.ReplicaClient) error {
+	err := g.do(ctx, g.timeout, func(_ context.Context, c litestream.ReplicaClient) error {
 		rc, err := c.OpenLTXFile(reading, level, from, to, offset, size)
 		out <- opened{rc, err}
 		return err
@@ -202,7 +203,7 @@ func (g *guard) WriteLTXFile(ctx context.Context, level int, from, to ltx.TXID, 
 		if err != nil {
 			return nil, err
 		}
-		limit = callTimeout + time.Duration(size/leastRate)*time.Second
+		limit = g.timeout + time.Duration(size/leastRate)*time.Second
 	} else {
 		var cancel context.CancelCauseFunc
 		ctx, cancel = context.WithCancelCause(ctx)
@@ -243,7 +244,7 @@ func (g *guard) DeleteLTXFiles(ctx context.Context, files []*ltx.FileInfo) error
 		return g.health.note(err)
 	}
 	g.health.deletes.Add(1)
-	return g.do(ctx, callTimeout, func(ctx context.Context, c litestream.ReplicaClient) error { return c.DeleteLTXFiles(ctx, files) })
+	return g.do(ctx, g.timeout, func(ctx context.Context, c litestream.ReplicaClient) error { return c.DeleteLTXFiles(ctx, files) })
 }
 
 // DeleteAll is refused: nothing here has a reason to delete a whole replica.

@@ -26,6 +26,8 @@ type device struct {
 	db   *sql.DB
 	r    *Replicator
 	stop func()
+
+	impatient time.Duration // a limit for calls other than 30 s
 }
 
 // newDevice makes a device in a directory of its own; %DB% in yml is the database's path.
@@ -57,6 +59,12 @@ func (d *device) make(o Options) *Replicator {
 		d.t.Fatal(err)
 	}
 	d.r = r
+	if d.impatient > 0 {
+		r.guard.timeout = d.impatient
+		if l, ok := r.lease.store.(*s3Lease); ok {
+			l.timeout = d.impatient
+		}
+	}
 	return r
 }
 

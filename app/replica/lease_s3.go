@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -27,6 +28,7 @@ const maxRecord = 16 << 10
 // has none (B2), it reads before it writes, which leaves a gap of one round trip.
 type s3Lease struct {
 	replica *s3.ReplicaClient
+	timeout time.Duration // of one call
 
 	once          sync.Once
 	client        *awss3.Client
@@ -68,7 +70,7 @@ func (s *s3Lease) open(ctx context.Context) (*awss3.Client, error) {
 func (s *s3Lease) key() *string { return aws.String(path.Join(s.replica.Path, leaseName)) }
 
 func (s *s3Lease) read(ctx context.Context) (*record, string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errNoAnswer)
 	defer cancel()
 	c, err := s.open(ctx)
 	if err != nil {
@@ -94,7 +96,7 @@ func (s *s3Lease) read(ctx context.Context) (*record, string, error) {
 }
 
 func (s *s3Lease) write(ctx context.Context, r *record, tag string) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errNoAnswer)
 	defer cancel()
 	c, err := s.open(ctx)
 	if err != nil {

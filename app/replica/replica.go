@@ -114,7 +114,7 @@ func leaseAt(c litestream.ReplicaClient) leaseStore {
 	case *file.ReplicaClient:
 		return fileLease{c.Path()}
 	case *s3.ReplicaClient:
-		return &s3Lease{replica: c}
+		return &s3Lease{replica: c, timeout: callTimeout}
 	}
 	return nil
 }
