@@ -87,6 +87,7 @@ func (r *Replicator) pause() time.Duration {
 // uploadLoop sends what is staged.
 func (r *Replicator) uploadLoop(ctx context.Context) {
 	var b backoff
+	complete := false
 	for {
 		if b == 0 && !wait(ctx, r.staged) {
 			return
@@ -104,6 +105,10 @@ func (r *Replicator) uploadLoop(ctx context.Context) {
 		b = 0
 		if r.trouble.over(r, atUpload) {
 			notify(r.back)
+		}
+		if !complete && r.db.Replica.Pos().TXID > 0 {
+			complete = true
+			r.log.Info("the replica has everything so far", "target", r.target)
 		}
 		r.unstick(ctx)
 	}
