@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"picloud/app/replica"
 )
 
 // The scripts drive the real binary from outside, as a user would: see testdata/script.
@@ -63,6 +65,12 @@ func TestScripts(t *testing.T) {
 			"set":      setCmd,
 			"await":    awaitCmd,
 			"s3":       s3Cmd,
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "replicates" { // this build may replicate inside the instance
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return replica.Supported, nil
 		},
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",

@@ -15,6 +15,8 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"picloud/app/replica"
 )
 
 // bucketServer is an S3 server with the bucket "backup", which can be made to fail.
@@ -98,6 +100,9 @@ func s3Cmd(ts *testscript.TestScript, neg bool, args []string) {
 // replicated is an instance with an owner that is logged in, and its replica at target.
 func replicated(t *testing.T, target string) (in *instance, start func()) {
 	t.Helper()
+	if !replica.Supported {
+		t.Skip("this build does not replicate inside the instance")
+	}
 	port, err := freePort()
 	if err != nil {
 		t.Fatal(err)
