@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,7 +80,8 @@ func (d *dev) follow(ctx context.Context, cmd *cobra.Command) error {
 	cmd.SetContext(ctx)
 	r := &remote{client: d.client, cmd: cmd}
 	path := segments("apps", d.app, "executions")
-	return r.follow(path, nil, &logPrinter{remote: r, scripts: segments("apps", d.app, "scripts"), place: d.place})
+	fromNow := url.Values{"since": {time.Now().UTC().Format(time.RFC3339)}}
+	return r.follow(path, fromNow, &logPrinter{remote: r, scripts: segments("apps", d.app, "scripts"), place: d.place})
 }
 
 // place shows a stack in the lines of the project's files.

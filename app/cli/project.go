@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -69,9 +70,13 @@ func payload(bundles []*project.Bundle, prune bool, note string) object {
 	return object{"functions": functions, "prune": prune, "note": note}
 }
 
-var functionIndex = regexp.MustCompile(`functions\[(\d+)\]`)
+var (
+	functionIndex = regexp.MustCompile(`functions\[(\d+)\]`)
+	notCompiled   = regexp.MustCompile(`^(.*?)\S+: \S+ does not compile: line (\d+), column (\d+): (.*)$`)
+)
 
-// named makes places in a request those of picloud.json, where functions have names.
+// named makes places in a request those of the project's files: functions have names in
+// picloud.json, and what an instance can't compile is shown in its author's lines.
 func named(err error, bundles []*project.Bundle) error {
 	var own *cloud.Error
 	if !errors.As(err, &own) {
@@ -84,5 +89,28 @@ func named(err error, bundles []*project.Bundle) error {
 		}
 		return project.FileName + ": functions." + bundles[i].Name
 	})
-	return cloud.Errorf(own.Kind, "%s", text)
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = inFile(line, bundles)
+	}
+	return cloud.Errorf(own.Kind, "%s", strings.Join(lines, "\n"))
+}
+
+// inFile is a line of an error with the place that it names, and those lines of the file.
+func inFile(line string, bundles []*project.Bundle) string {
+	m := notCompiled.FindStringSubmatch(line)
+	if m == nil {
+		return line
+	}
+	for _, b := range bundles {
+		if !strings.Contains(line, b.File+": "+b.Name+".js does not compile") {
+			continue
+		}
+		l, _ := strconv.Atoi(m[2])
+		c, _ := strconv.Atoi(m[3])
+		if file, l, c := b.Position(l, c); file != "" {
+			return fmt.Sprintf("%s%s:%d:%d: %s\n%s", m[1], file, l, c, m[4], b.Frame(file, l, c))
+		}
+	}
+	return line
 }
