@@ -32,7 +32,7 @@ type localOptions struct {
 func startLocal(ctx context.Context, o localOptions) (*local, error) {
 	password := rand.Text()
 	cfg, err := app.Load(map[string]string{
-		"data-dir": o.Dir, "listen": o.Listen, "durability": "relaxed", "engines": "quickjs,otto", "litestream-config": "off",
+		"data-dir": o.Dir, "listen": o.Listen, "durability": "relaxed", "engines": "quickjs,otto", "litestream-config": "off", "mdns": "false",
 		"owner-username": "local", "owner-password": password,
 	}, func(string) (string, bool) { return "", false })
 	if err != nil {
