@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -355,23 +356,36 @@ func sessionCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(instanceOf(ts).login(args[0], args[1], args[2]))
 }
 
-// rawCmd is: raw [-hold] FILE. It sends what no HTTP client would, with CRLF at the ends of
-// lines, and prints everything that comes back until the connection ends, for at most 30 s.
+// rawCmd is: raw [-hold] FILE [TEXT]. It sends what no HTTP client would, with CRLF at the ends of
+// lines, and prints everything that comes back until TEXT or the connection's end, for at most 30 s.
 // With -hold it only sends, and leaves the connection open until the end of the script.
 func rawCmd(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) == 0 {
-		ts.Fatalf("usage: raw [-hold] FILE")
+	hold := len(args) > 0 && args[0] == "-hold"
+	if hold {
+		args = args[1:]
+	}
+	if neg || len(args) == 0 || len(args) > 2 {
+		ts.Fatalf("usage: raw [-hold] FILE [TEXT]")
 	}
 	conn, err := net.Dial("tcp", instanceOf(ts).addr)
 	ts.Check(err)
 	ts.Defer(func() { conn.Close() })
-	_, err = io.WriteString(conn, strings.ReplaceAll(ts.ReadFile(args[len(args)-1]), "\n", "\r\n"))
+	_, err = io.WriteString(conn, strings.ReplaceAll(ts.ReadFile(args[0]), "\n", "\r\n"))
 	ts.Check(err)
-	if args[0] == "-hold" {
+	if hold {
 		return
 	}
 	ts.Check(conn.SetReadDeadline(time.Now().Add(30 * time.Second)))
-	answer, err := io.ReadAll(conn)
+	var answer []byte
+	for r := bufio.NewReader(conn); err == nil && (len(args) == 1 || !bytes.Contains(answer, []byte(args[1]))); {
+		var b byte
+		if b, err = r.ReadByte(); err == nil {
+			answer = append(answer, b)
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
 	fmt.Fprintln(ts.Stdout(), string(answer))
 	ts.Check(err)
 }
