@@ -59,10 +59,18 @@ func parseSchedule(text, zone string) (*schedule, error) {
 	default:
 		return nil, cloud.Errorf(cloud.Invalid, "schedule %q is of a sort that isn't supported", text)
 	}
-	if s.next(time.Unix(0, 0)).IsZero() {
+	// The parser takes "," for a field, and the search for a time that matches nothing is long.
+	if empty(s.fields) || s.next(time.Unix(0, 0)).IsZero() {
 		return nil, cloud.Errorf(cloud.Invalid, "schedule %q never comes: no date matches it", text)
 	}
 	return s, nil
+}
+
+// empty reports that a field of the schedule has no value.
+func empty(f *cron.SpecSchedule) bool {
+	const values = 1<<60 - 1
+	return f != nil && (f.Second&values == 0 || f.Minute&values == 0 || f.Hour&values == 0 || f.Month&values == 0 ||
+		f.Dom&values == 0 && len(f.DomConstraints) == 0 || f.Dow&values == 0 && len(f.DowConstraints) == 0)
 }
 
 func parseZone(name string) (*time.Location, error) {

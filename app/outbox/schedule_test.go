@@ -79,6 +79,8 @@ func TestScheduleRefuses(t *testing.T) {
 		{"@every", "UTC", "write"},
 		{"H * * * *", "UTC", "write"},
 		{"0 0 30 2 *", "UTC", "never comes"},
+		{", * * * *", "UTC", "never comes"},
+		{"0 0 * , *", "UTC", "never comes"},
 		{"CRON_TZ=Asia/Tokyo 0 0 * * *", "UTC", "put it into timezone"},
 		{"TZ=", "UTC", "put it into timezone"},
 		{strings.Repeat("0,", 200) + "0 * * * *", "UTC", "at most"},
