@@ -64,6 +64,25 @@ func TestLogReadsWhatWasJustRecorded(t *testing.T) {
 	}
 }
 
+// Each event of a batch finds the execution that it was part of.
+func TestLogFindsBatches(t *testing.T) {
+	t.Parallel()
+	l := testLog(t, LogOptions{})
+	inv := invocation(cloud.NewID[cloud.AppID]())
+	inv.Row, inv.Batch = cloud.NewID[cloud.RowID](), []cloud.RowID{cloud.NewID[cloud.RowID](), cloud.NewID[cloud.RowID]()}
+	for range 2 { // once more, after a power cut
+		l.Record(inv, &cloud.Result{StatusCode: 200})
+		for _, event := range append(inv.Batch, inv.Row) {
+			if got, err := l.Attempts(t.Context(), event); err != nil || len(got) != 1 || got[0].ID != inv.ID {
+				t.Errorf("attempts of %s: got %v, %v", event, got, err)
+			}
+		}
+	}
+	if got, err := l.Attempts(t.Context(), cloud.NewID[cloud.RowID]()); err != nil || len(got) != 0 {
+		t.Errorf("attempts of another event: got %v, %v", got, err)
+	}
+}
+
 func TestLogPages(t *testing.T) {
 	t.Parallel()
 	l := testLog(t, LogOptions{})

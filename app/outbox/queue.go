@@ -146,9 +146,12 @@ func duplicate(rx *db.Rx, app cloud.AppID, queue, deduplicationID string) (id cl
 }
 
 // Send puts a message into its queue and answers when that is durable, as SendTx does.
-// Over the app's quota it is RateLimited.
+// Over the app's quota it is RateLimited, and Overloaded when Options.Accept says so.
 func (o *Outbox) Send(ctx context.Context, from cloud.Origin, m QueueInput) (id cloud.RowID, duplicate bool, err error) {
 	if err := m.Check(); err != nil {
+		return id, false, err
+	}
+	if err := o.o.Accept(); err != nil {
 		return id, false, err
 	}
 	err = o.db.Update(ctx, func(_ context.Context, tx *db.Tx) (err error) {

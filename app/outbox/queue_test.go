@@ -477,6 +477,15 @@ func TestQueueHasOneTrigger(t *testing.T) {
 	}
 }
 
+func TestQueueOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	b := open(t, func(o *Options) {
+		o.Accept = func() error { return cloud.Errorf(cloud.Overloaded, "the disk is nearly full") }
+	})
+	_, _, err := b.Send(t.Context(), cloud.Origin{App: b.app}, QueueInput{Queue: "q", Body: json.RawMessage(`1`)})
+	wantError(t, err, cloud.Overloaded, "nearly full")
+}
+
 func TestQueueChecks(t *testing.T) {
 	t.Parallel()
 	b := open(t, withQuota(cloud.Quotas{OutboxRows: 1}))
