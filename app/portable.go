@@ -12,6 +12,7 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/control"
 	"picloud/app/portable"
+	"picloud/app/replica"
 	"picloud/app/web"
 	"picloud/db"
 )
@@ -24,16 +25,13 @@ const movingDir = ".moving-*"
 type mover struct {
 	*App
 	busy chan struct{} // has one place
-	// restore writes the database as it was at a time to path, and says which moment that is.
-	// nil: there is no second copy.
-	restore func(ctx context.Context, at time.Time, path string) (time.Time, error)
 }
 
 func (a *App) portable() *web.Portable {
 	for _, old := range a.leftovers() { // of a process that was killed
 		os.RemoveAll(old)
 	}
-	m := &mover{App: a, busy: make(chan struct{}, 1)}
+	m := &mover{a, make(chan struct{}, 1)}
 	return &web.Portable{Export: m.export, Import: m.importFile, Rewind: m.rewind, MaxBytes: a.cfg.MaxImportBytes}
 }
 
@@ -213,9 +211,6 @@ func (m *mover) former(ctx context.Context, dir string, app cloud.AppID, from we
 	if from.File != nil {
 		return m.open(ctx, dir, from.File, app.String())
 	}
-	if m.restore == nil {
-		return nil, cloud.Errorf(cloud.Conflict, "this instance has no second copy to go back with: send a copy of the database, or an export of the app")
-	}
 	path := filepath.Join(dir, "restored")
 	moment, err := m.restore(ctx, from.At, path)
 	if err != nil {
@@ -225,6 +220,26 @@ func (m *mover) former(ctx context.Context, dir string, app cloud.AppID, from we
 	f, err := portable.Open(ctx, path, app.String(), m.state)
 	return f, m.full(err)
 }
+
+// restore writes the database as it was at a time to path, and says which moment that is.
+func (m *mover) restore(ctx context.Context, at time.Time, path string) (time.Time, error) {
+	if !m.replication.named {
+		return time.Time{}, cloud.Errorf(cloud.Conflict, "this instance has no second copy to go back with: send a copy of the database, or an export of the app")
+	}
+	if m.replication.Replicator != nil && time.Since(at) < syncFirst {
+		if err := m.replicating(ctx, (*replica.Replicator).Sync); err != nil {
+			return time.Time{}, err
+		}
+	}
+	r, err := RestoreFile(ctx, m.cfg, Moment{Timestamp: at}, path)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return r.At, nil
+}
+
+// syncFirst is how young a moment may be that the second copy does not have yet.
+const syncFirst = time.Minute
 
 func (m *mover) plan(ctx context.Context, f *portable.File, app cloud.AppID) ([]portable.TableChange, error) {
 	snap, err := m.state.Snapshot(ctx)

@@ -30,7 +30,7 @@ func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 		serveCommand(), configCommand(), adminCommand(), typesCommand(), versionCommand(),
 		loginCommand(), logoutCommand(),
 		initCommand(), devCommand(), testCommand(), deployCommand(), rollbackCommand(), deploymentsCommand(),
-		appCommand(), scriptCommand(), routeCommand(), triggerCommand(), kvCommand(), topicCommand(), secretsCommand(), dlqCommand(), outboxCommand(),
+		appCommand(), scriptCommand(), routeCommand(), triggerCommand(), kvCommand(), queueCommand(), topicCommand(), secretsCommand(), dlqCommand(), outboxCommand(),
 		logsCommand(), runCommand(), tokenCommand(), systemCommand(), doctorCommand(),
 		backupCommand(), restoreCommand(), replicateCommand(),
 		manCommand(), upgradeCommand(), selfTestCommand(),

@@ -117,13 +117,14 @@ func (r *remote) rewindTo(path string) (object, error) {
 
 // moment is a time, or how long ago.
 func moment(s string, now time.Time) (time.Time, error) {
-	if at, err := time.Parse(time.RFC3339, s); err == nil {
-		return at, nil
-	}
 	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
-	return time.Time{}, usageError{fmt.Errorf("%q is no time: write 2026-01-31T12:00:00Z, or 30m for half an hour ago", s)}
+	at, err := parseMoment(s)
+	if err != nil {
+		return at, usageError{fmt.Errorf("%w; or 30m for half an hour ago", err)}
+	}
+	return at, nil
 }
 
 func (r *remote) tellRewound(done object) error {

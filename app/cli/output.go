@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -28,6 +30,23 @@ func columns(fields ...string) []column {
 		cols[i] = column{strings.ToUpper(strings.ReplaceAll(strings.TrimSuffix(head, "_at"), "_", " ")), f}
 	}
 	return cols
+}
+
+// fieldsAfter are the names of o's fields: the given ones that it has, then all others but
+// app_id, by name.
+func fieldsAfter(o object, first []string) []string {
+	var names []string
+	for _, f := range first {
+		if _, has := o[f]; has {
+			names = append(names, f)
+		}
+	}
+	for _, f := range slices.Sorted(maps.Keys(o)) {
+		if f != "app_id" && !slices.Contains(names, f) {
+			names = append(names, f)
+		}
+	}
+	return names
 }
 
 // writeTable writes rows for people. Nothing is written for no rows, so that scripts can count lines.

@@ -26,9 +26,13 @@ func restoreCommand() *cobra.Command {
 		Short: "Bring the database back from the replica while the instance is stopped, or write it to a file",
 		Long: "Restore reads the replica that litestream.yml names, at a time or a transaction or as new as it is,\n" +
 			"checks what it got, and puts it in the place of picloud.db. The former database stays beside it.\n" +
-			"With -o it writes a file instead, and the instance may run.",
+			"With -o it writes a file instead, and the instance may run.\n" +
+			"With --app it asks a running instance to put one app back, as picloud app rewind does.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if name := cmd.Flags().Lookup("app").Value.String(); name != "" {
+				return rewindOne(cmd, name)
+			}
 			cfg, err := loadConfig(cmd.Flags())
 			if err != nil {
 				return err
@@ -43,7 +47,25 @@ func restoreCommand() *cobra.Command {
 	c.Flags().StringVar(&o.txid, "txid", "", "the state after this transaction, as picloud backup points lists them")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "tell what would be restored, and change nothing")
 	c.Flags().BoolVar(&o.force, "force", false, "although there is a database: it is kept beside the restored one; or a file: it is replaced")
+	addRemoteFlags(c)
+	c.Flags().Lookup("app").Usage = "only this app, of a running instance; shows what would change unless --yes"
+	c.Flags().Bool("yes", false, "with --app: do it")
+	c.Flags().Bool("skip-taken", false, "with --app: leave out routes and domains that another app has now")
 	return c
+}
+
+// rewindOne is picloud app rewind by its other name.
+func rewindOne(cmd *cobra.Command, name string) error {
+	for _, f := range []string{"output", "txid", "dry-run", "force"} {
+		if cmd.Flags().Changed(f) {
+			return usageError{fmt.Errorf("--%s is for the whole database: with --app give --timestamp, and --yes to do it", f)}
+		}
+	}
+	r, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	return r.rewindApp([]string{name})
 }
 
 func (o *restoring) run(cmd *cobra.Command, cfg *app.Config) error {

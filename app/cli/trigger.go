@@ -35,12 +35,13 @@ func triggerList() *cobra.Command {
 	}))
 }
 
-// filterOf is what makes a trigger fire: its details, whatever its kind has, without what is empty.
+// filterOf is what makes a trigger fire: its details, whatever its kind has, without what is
+// empty and what only follows from the others.
 func filterOf(trigger object) object {
 	filter := object{}
 	details, _ := trigger["details"].(object)
 	for name, v := range details {
-		if t := textOf(v, false); name != "kind" && t != "" && t != "[]" && t != "0" {
+		if t := textOf(v, false); name != "kind" && name != "next_runs" && t != "" && t != "[]" && t != "0" {
 			filter[name] = v
 		}
 	}

@@ -125,4 +125,4 @@ func checkSchema(ctx context.Context, rx *db.Rx, like *db.DB) error {
 	return nil
 }
 
-const wholeSchema = `SELECT type || ' ' || name || ' ' || COALESCE(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY 1`
+const wholeSchema = `SELECT type || ' ' || name || ' ' || COALESCE(sql, '') FROM sqlite_schema WHERE ` + ours + ` ORDER BY 1`

@@ -311,6 +311,16 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		})
 	}
+	path := exportTo(t, d, app)
+	change(t, path, "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)") // as a replica has it
+	f, err := Open(t.Context(), path, "", d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := tables(f.snap.Rx); err != nil {
+		t.Error(err)
+	}
 	for name, content := range map[string]string{"text": "hello", "half a file": "SQLite format 3\x00half"} {
 		path := filepath.Join(t.TempDir(), "f")
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -53,9 +53,12 @@ type column struct {
 	pk       int
 }
 
+// ours leaves out what SQLite and litestream keep in the file for themselves.
+const ours = `name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE '\_litestream\_%' ESCAPE '\'`
+
 // tables lists the tables with rows of apps, parents before those that refer to them.
 func tables(rx *db.Rx) ([]table, error) {
-	names, err := texts(rx, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`)
+	names, err := texts(rx, `SELECT name FROM sqlite_schema WHERE type = 'table' AND `+ours+` ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("read the schema: %w", err)
 	}
