@@ -26,7 +26,7 @@ var floors = map[string]string{
 	"app/portable": "app/cloud db schema",
 	"app/mdns":     "",
 	"app/replica":  "",
-	"app/web":      "app/cloud app/control app/data app/deploy app/executor app/outbox app/portable app/route static",
+	"app/web":      "app/cloud app/control app/data app/deploy app/executor app/outbound app/outbox app/portable app/route static",
 	"app":          "app/cloud app/control app/data app/deploy app/executor app/mdns app/outbound app/outbox app/portable app/replica app/route app/sdk app/web db db/dbtest schema scripts static",
 	"app/project":  "app/cloud",
 	"app/cli":      "app app/cloud app/project",

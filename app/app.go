@@ -42,6 +42,7 @@ type App struct {
 	data       *data.Store
 	secrets    *data.Secrets
 	outbound   *outbound.Client
+	breakers   outbound.Breakers
 	executions *executor.Log
 	gate       *executor.Gate
 	executor   *executor.Executor
@@ -78,6 +79,10 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		DeadLetterRetention: days(cfg.DeadLetterDays),
 		AbandonedRetention:  days(cfg.AbandonedDays),
 		SyncOutbox:          cfg.SyncOutbox,
+		Senders:             map[string]outbox.Sender{cloud.SourceHTTPOut: a.sendLater},
+		SendTimeout:         sdk.MaxLaterTimeout + 10*time.Second,
+		SendRetry:           outbox.Retry{MaxAttempts: cfg.OutboundRetryAttempts, Backoff: outbox.Exponential, BaseMS: cfg.OutboundRetryBaseMS},
+		SendPatience:        time.Duration(cfg.OutboundPatienceHours) * time.Hour,
 		Synced:              clockSynced,
 		ClockWait:           cfg.ClockWait,
 		Epoch:               plausible,
@@ -108,7 +113,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	a.control.SetCompiler(a.executor)
 	a.outbox.SetRunner(a.executor)
 	a.web = web.New(web.Options{
-		Control: a.control, Outbox: a.outbox, Data: a.data, Secrets: a.secrets, Log: a.executions, Deployer: deploy.New(a.state, a.control, a.outbox),
+		Control: a.control, Outbox: a.outbox, Data: a.data, Secrets: a.secrets, Breakers: &a.breakers, Log: a.executions, Deployer: deploy.New(a.state, a.control, a.outbox),
 		Registry: a.registry(), Logger: a.log, Version: BuildVersion(),
 		MaxBodyBytes: cfg.MaxBodyBytes, TrustedProxies: cfg.TrustedProxies, TLS: cfg.tls(), SessionTTL: cfg.SessionTTL,
 		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.ready, System: a.system, Portable: a.portable(),
@@ -211,7 +216,7 @@ func (a *App) ready(ctx context.Context) error {
 // registry gathers what every part counts.
 func (a *App) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	for _, part := range []interface{ Collectors() []prometheus.Collector }{a.outbox, a.data, a.gate, a.executor, a.executions, a.outbound, a.metrics} {
+	for _, part := range []interface{ Collectors() []prometheus.Collector }{a.outbox, a.data, a.gate, a.executor, a.executions, a.outbound, &a.breakers, a.metrics} {
 		r.MustRegister(part.Collectors()...)
 	}
 	r.MustRegister(a.replication.collectors()...)

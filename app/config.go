@@ -76,6 +76,9 @@ type Config struct {
 	OutboundRequestBytes  int64
 	OutboundResponseBytes int64
 	OutboundTimeout       time.Duration
+	OutboundRetryAttempts int
+	OutboundRetryBaseMS   int
+	OutboundPatienceHours int
 
 	LitestreamConfig  string // "": where it usually is; "off": no replication
 	Replication       string // inside | outside
@@ -165,6 +168,9 @@ var Settings = []Setting{
 	{Key: "outbound_request_bytes", Default: "1048576", Doc: "largest body of a request that a script sends", set: integer(func(c *Config) *int64 { return &c.OutboundRequestBytes }, 1, 64<<20)},
 	{Key: "outbound_response_bytes", Default: "4194304", Doc: "largest body of an answer that a script gets", set: integer(func(c *Config) *int64 { return &c.OutboundResponseBytes }, 1, 64<<20)},
 	{Key: "outbound_timeout_ms", Default: "10000", Doc: "how long a script's request may take when it says nothing", set: milliseconds(func(c *Config) *time.Duration { return &c.OutboundTimeout }, 1, 300_000)},
+	{Key: "outbound_retry_max_attempts", Default: "17", Doc: "attempts of http.later that a host refuses for now (5xx, 408, 425, 429) before the request becomes a dead letter", set: integer(func(c *Config) *int { return &c.OutboundRetryAttempts }, 1, 100)},
+	{Key: "outbound_retry_base_ms", Default: "5000", Doc: "first pause between these attempts; it doubles, to a day at most", set: integer(func(c *Config) *int { return &c.OutboundRetryBaseMS }, 1, 86_400_000)},
+	{Key: "outbound_patience_hours", Default: "168", Doc: "hours that http.later waits for a host that can't be reached before the request becomes a dead letter", set: integer(func(c *Config) *int { return &c.OutboundPatienceHours }, 1, 87_600)},
 	{Key: "litestream_config", Doc: "the litestream.yml that says where picloud.db is replicated to; empty: the one in the data directory, else in the working directory, else no replication; off: no replication", set: text(func(c *Config) *string { return &c.LitestreamConfig })},
 	{Key: "replication", Default: inside, Doc: "inside: the instance replicates picloud.db itself; outside: `picloud replicate` or litestream does, as a process of its own", set: oneOf(func(c *Config) *string { return &c.Replication }, inside, outside)},
 	{Key: "replica_verify_days", Default: "7", Doc: "days between two trials of the replica, which read all of it; 0: only when asked", set: integer(func(c *Config) *int { return &c.ReplicaVerifyDays }, 0, 365)},

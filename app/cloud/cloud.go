@@ -93,6 +93,7 @@ const (
 	SourceHTTP       = "http"
 	SourceKV         = "kv"
 	SourceDeadLetter = "dead_letter"
+	SourceHTTPOut    = "http_out" // a request that http.later stored
 	SourceCron       = "cron"
 	SourcePubSub     = "pubsub"
 	SourceInvoke     = "invoke"

@@ -75,6 +75,9 @@ type Response struct {
 	Body       []byte // decompressed
 }
 
+// briefBytes are read of a body that nobody needs.
+const briefBytes = 2 << 10
+
 // errSlow is the cause of a context that a request's own timeout ended.
 var errSlow = errors.New("the request's timeout")
 
@@ -103,7 +106,7 @@ func (c *Client) exchange(ctx context.Context, app cloud.AppID, r *Request) (*Re
 		return nil, err
 	}
 	defer resp.Body.Close()
-	body, err := c.read(resp)
+	body, err := c.read(resp, r.Brief)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +117,10 @@ func (c *Client) exchange(ctx context.Context, app cloud.AppID, r *Request) (*Re
 }
 
 // read reads the body up to the bound; what a compressed body unpacks to counts.
-func (c *Client) read(resp *http.Response) ([]byte, error) {
+func (c *Client) read(resp *http.Response, brief bool) ([]byte, error) {
+	if brief {
+		return io.ReadAll(io.LimitReader(resp.Body, briefBytes))
+	}
 	tooLarge := cloud.Errorf(cloud.TooLarge, "the answer of %s has more than %d bytes", resp.Request.URL.Hostname(), c.o.MaxResponse)
 	if resp.ContentLength > c.o.MaxResponse && resp.Request.Method != http.MethodHead {
 		return nil, tooLarge

@@ -43,6 +43,7 @@ type Request struct {
 	Timeout  time.Duration // for everything, the answer's body included; 0: Options.Timeout
 	Redirect string        // "": Follow
 	Hops     int           // requests of scripts that led to this one
+	Brief    bool          // only the beginning of the answer's body is wanted
 }
 
 // ParseURL reads an absolute http or https URL. Hosts outside of ASCII are encoded, and the

@@ -246,7 +246,7 @@ func (o *Outbox) Replay(ctx context.Context, app cloud.AppID, id cloud.DeadLette
 // the URL that tells its state. No two rows can get one id: an event is a row, or it has one
 // open letter.
 func (o *Outbox) ReplayTx(_ context.Context, tx *db.Tx, app cloud.AppID, id cloud.DeadLetterID) error {
-	r := &row{app: app, retry: o.o.Retry}
+	r := &row{app: app}
 	err := tx.QueryRow(`
 		SELECT original_event_id, source, op, trigger_id, script_id, origin_principal, trigger_depth, root_execution_id, parent_execution_id, payload,
 			lane, coalesce(ordering_key, '')
@@ -258,6 +258,7 @@ func (o *Outbox) ReplayTx(_ context.Context, tx *db.Tx, app cloud.AppID, id clou
 	if err != nil {
 		return fmt.Errorf("read dead letter: %w", err)
 	}
+	r.retry = o.retryIn(r.lane)
 	if err := resolve(tx, app, id, Replayed, ""); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ type Message struct {
 	Lane  string        // "", QueueLane or HTTPLane
 	Key   string        // rows of one lane and key run in order, one at a time; "": in no order
 	Delay time.Duration // before the first attempt; it keeps back the later rows with its key
-	Retry Retry         // zero: Options.Retry
+	Retry Retry         // zero: Options.Retry, or SendRetry in the lane of a host
 
 	Payload json.RawMessage // the whole ctx.event
 }
@@ -43,7 +43,7 @@ func (o *Outbox) enqueue(tx *db.Tx, from cloud.Origin, m Message, quota cloud.Ki
 	r := &row{
 		id: m.ID, app: from.App, lane: m.Lane, key: m.Key, source: m.Source, op: m.Op, script: m.Script,
 		principal: from.Principal, depth: depthFrom(from), root: from.Root, parent: from.Execution,
-		retry: cmp.Or(m.Retry, o.o.Retry), payload: m.Payload,
+		retry: cmp.Or(m.Retry, o.retryIn(m.Lane)), payload: m.Payload,
 	}
 	if r.id.IsZero() {
 		r.id = cloud.NewID[cloud.RowID]()
@@ -58,6 +58,14 @@ func (o *Outbox) enqueue(tx *db.Tx, from cloud.Origin, m Message, quota cloud.Ki
 		return r.id, err
 	}
 	return r.id, o.insertAfter(tx, r, m.Delay)
+}
+
+// retryIn is the policy of a lane's rows that have none of their own.
+func (o *Outbox) retryIn(lane string) Retry {
+	if sends(lane) {
+		return o.o.SendRetry
+	}
+	return o.o.Retry
 }
 
 // CheckDepth tells whether what from causes would be deeper than the limit: BudgetExceeded.

@@ -104,9 +104,11 @@ type Options struct {
 	// Quota says what an app may take; it must answer from memory. nil: no quotas.
 	Quota func(cloud.AppID) cloud.Quotas
 
-	Senders     map[string]Sender // by the source of the rows that they run
-	MaxSends    int               // attempts of Senders at once; 16
-	SendTimeout time.Duration     // of a Sender's attempt; 30 s
+	Senders      map[string]Sender // by the source of the rows that they run
+	MaxSends     int               // attempts of Senders at once; 16
+	SendTimeout  time.Duration     // of a Sender's attempt; 30 s
+	SendRetry    Retry             // of their rows; 17 attempts within about three days
+	SendPatience time.Duration     // how long failures that cost no attempt may go on; 7 days
 
 	Deduplication time.Duration // how long a queue knows a deduplication id; 5 minutes
 
@@ -138,6 +140,8 @@ func (o Options) withDefaults() Options {
 	o.Deduplication = cmp.Or(o.Deduplication, 5*time.Minute)
 	o.MaxSends = cmp.Or(o.MaxSends, 16)
 	o.SendTimeout = cmp.Or(o.SendTimeout, defaultTimeout)
+	o.SendRetry = cmp.Or(o.SendRetry, Retry{MaxAttempts: 17, Backoff: Exponential, BaseMS: 5000})
+	o.SendPatience = cmp.Or(o.SendPatience, 7*24*time.Hour)
 	o.SweepEvery = cmp.Or(o.SweepEvery, time.Hour)
 	o.LeaseGrace = cmp.Or(o.LeaseGrace, 30*time.Second)
 	o.StopGrace = cmp.Or(o.StopGrace, 10*time.Second)

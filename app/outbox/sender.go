@@ -12,7 +12,9 @@ import (
 // world: inv.Event is the row's payload, inv.Key its idempotency key. It never returns nil,
 // and returns soon after ctx ends, which it does after Options.SendTimeout. Without Err the
 // row is done. An Err of kind Invalid, NotFound or Forbidden is final; any other is retried
-// by the row's policy, or when its RetryAfter() time.Duration says, if it has one.
+// by the row's policy, or when its RetryAfter() time.Duration says, if it has one. One that
+// is Uncounted(), of a host that can't be reached, costs no attempt; after Options.SendPatience
+// of nothing but these the row is dead.
 //
 // Senders have permits of their own, Options.MaxSends, because they mostly wait.
 type Sender func(ctx context.Context, inv *cloud.Invocation) *cloud.Result
@@ -48,6 +50,12 @@ func retryAfter(err error) time.Duration {
 		return min(max(later.RetryAfter(), time.Millisecond), maxWait)
 	}
 	return 0
+}
+
+// uncounted reports that a failure costs its row no attempt.
+func uncounted(err error) bool {
+	var free interface{ Uncounted() bool }
+	return errors.As(err, &free) && free.Uncounted()
 }
 
 // permits are taken and given back.

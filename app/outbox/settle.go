@@ -65,6 +65,20 @@ type unsettled struct {
 	undone   bool          // the attempt never began: it doesn't count
 	atOnce   bool          // the script isn't to blame: no wait before the next attempt
 	after    time.Duration // the failure says how long to wait; 0: it doesn't
+	free     bool          // it costs no attempt
+}
+
+// maxHistory bounds the history of a row whose attempts aren't counted.
+const maxHistory = 100
+
+// history is that of the row, with this attempt. One that costs nothing and failed like the
+// one before takes its place; the first one stays, for it tells since when.
+func (u *unsettled) history() []cloud.Attempt {
+	h := u.row.history
+	if n := len(h); u.free && n > 1 && (h[n-1].Error == u.attempt.Error || n >= maxHistory) {
+		h = h[:n-1]
+	}
+	return append(h[:len(h):len(h)], u.attempt)
 }
 
 // settleFailure writes the end of an attempt that failed. What can't be written now (a full
@@ -79,6 +93,7 @@ func (o *Outbox) settleFailure(a *attempt, res *cloud.Result) {
 			undone:   a.undone,
 			atOnce:   o.life.Err() != nil,
 			after:    retryAfter(res.Err),
+			free:     uncounted(res.Err),
 		})
 	}
 	if err := o.settle(context.Background(), ends...); err != nil {
@@ -157,8 +172,12 @@ func (o *Outbox) fail(tx *db.Tx, u unsettled) error {
 	if u.undone {
 		return o.putBack(tx, r)
 	}
-	history := append(r.history[:len(r.history):len(r.history)], u.attempt)
-	if !u.hopeless && !r.handler() && r.replyTo.IsZero() && r.tried < r.retry.MaxAttempts {
+	history := u.history()
+	more := r.tried < r.retry.MaxAttempts
+	if u.free {
+		more = tx.Now.Sub(history[0].At.Time()) < o.o.SendPatience
+	}
+	if more && !u.hopeless && !r.handler() && r.replyTo.IsZero() {
 		return o.retryLater(tx, u, history)
 	}
 	if err := o.remove(tx, r); err != nil {
@@ -210,9 +229,13 @@ func (o *Outbox) retryLater(tx *db.Tx, u unsettled, history []cloud.Attempt) err
 	if err != nil {
 		return err
 	}
+	tried := r.tried
+	if u.free {
+		tried--
+	}
 	res, err := tx.Exec(`
-		UPDATE outbox SET claimed_at = NULL, claimed_by = NULL, claim_token = NULL, lease_until = NULL, next_attempt_at = ?, attempts = ?
-		WHERE n = ? AND claim_token = ?`, int64(due), string(attempts), r.n, r.token)
+		UPDATE outbox SET claimed_at = NULL, claimed_by = NULL, claim_token = NULL, lease_until = NULL, next_attempt_at = ?, attempt_count = ?, attempts = ?
+		WHERE n = ? AND claim_token = ?`, int64(due), tried, string(attempts), r.n, r.token)
 	if err != nil {
 		return fmt.Errorf("release outbox row: %w", err)
 	}

@@ -13,6 +13,7 @@ var httpModule = Module{
 	Name: "http",
 	Funcs: map[string]Func{
 		"http.request": httpRequest,
+		"http.later":   httpLater,
 	},
 	JS: `
 var fields = ["method", "url", "headers", "query", "json", "body", "form", "timeout", "redirect", "as"];
@@ -63,6 +64,11 @@ expose("http", {
     var text = options(o, 0, "http.request");
     if (text === "") { throw fault("invalid", "http.request takes an object such as {method: \"GET\", url: \"https://example.org/\"}"); }
     return call("http.request", "[{" + cut(text, 1) + "}]");
+  },
+  later: function later(o) {
+    var text = options(o, 0, "http.later");
+    if (text === "") { throw fault("invalid", "http.later takes an object such as {method: \"POST\", url: \"https://example.org/\", json: {a: 1}}"); }
+    return call("http.later", "[{" + cut(text, 1) + "}]");
   }
 });`,
 	Globals: []string{"fetch"},
@@ -145,6 +151,11 @@ declare const http: {
   patch<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
   delete<T = any>(url: string, options?: HttpOptions): HttpAnswer<T>;
   request<T = any>(request: HttpOptions & { url: string; method?: string }): HttpAnswer<T>;
+  /**
+   * Stores the request; it is sent when this execution has committed, and again until the host takes it, over days if need be: in order per
+   * host, with an Idempotency-Key header that stays the same, which is also the answer. Secrets in it are stored by their names.
+   */
+  later(request: Omit<HttpOptions, "as"> & { url: string; method?: string }): string;
 };
 
 /**

@@ -1,10 +1,8 @@
 package sdk
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -41,17 +39,12 @@ func (c *Call) Redactor() func(string) string {
 }
 
 func formsOf(v string) []string {
-	forms := map[string]bool{v: true, url.QueryEscape(v): true, url.PathEscape(v): true, percent(v): true, base64.StdEncoding.EncodeToString([]byte(v)): true}
-	for _, quoted := range [][]byte{textOut(v), marshalled(v)} {
-		forms[string(quoted[1:len(quoted)-1])] = true
+	quoted, _ := json.Marshal(v) // as the log writes JSON, with <, > and & escaped; a string never fails
+	forms := map[string]bool{string(quoted[1 : len(quoted)-1]): true}
+	for _, spell := range spelled {
+		forms[spell(v)] = true
 	}
 	return slices.Collect(maps.Keys(forms))
-}
-
-// marshalled is v as encoding/json writes it, with <, > and & escaped.
-func marshalled(v string) []byte {
-	b, _ := json.Marshal(v) // a string is always JSON
-	return b
 }
 
 // withoutStump takes the beginning of a secret from the end of a text that was cut in the

@@ -19,6 +19,7 @@ import (
 	"picloud/app/data"
 	"picloud/app/deploy"
 	"picloud/app/executor"
+	"picloud/app/outbound"
 	"picloud/app/outbox"
 	"picloud/app/sdk"
 	"picloud/db"
@@ -90,7 +91,7 @@ func newEmptyWorld(tb testing.TB, set ...func(*Options)) *world {
 	out.SetRunner(exec)
 	serve(tb, log.Serve, store.Serve, out.Serve)
 	secrets := data.NewSecrets(d, data.SecretsOptions{File: filepath.Join(tb.TempDir(), data.KeyFile), Logger: logger})
-	o := Options{Control: c, Outbox: out, Data: store, Secrets: secrets, Log: log, Deployer: deploy.New(d, c, out), Logger: logger, Now: w.clock.Now, SessionTTL: time.Hour}
+	o := Options{Control: c, Outbox: out, Data: store, Secrets: secrets, Breakers: new(outbound.Breakers), Log: log, Deployer: deploy.New(d, c, out), Logger: logger, Now: w.clock.Now, SessionTTL: time.Hour}
 	for _, f := range set {
 		f(&o)
 	}

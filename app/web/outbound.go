@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"strings"
+
+	"picloud/app/outbound"
 )
 
 // outboundRules are what PUT sets and GET shows.
@@ -11,8 +13,17 @@ type outboundRules struct {
 	Allow []string `json:"allow" required:"true"` // networks, addresses and hosts, like 10.0.0.0/8 or printer.lan
 }
 
-func (s *Server) outbound(_ context.Context, q *request, _ none) (outboundRules, error) {
-	return outboundRules{Allow: nonNil(s.Control.OutboundOf(q.appID))}, nil
+// outboundState is what GET shows.
+type outboundState struct {
+	outboundRules
+	Failing []outbound.HostState `json:"failing"` // hosts that did not take what http.later sent last
+}
+
+func (s *Server) outbound(_ context.Context, q *request, _ none) (outboundState, error) {
+	return outboundState{
+		outboundRules: outboundRules{Allow: nonNil(s.Control.OutboundOf(q.appID))},
+		Failing:       s.Breakers.Hosts(q.appID),
+	}, nil
 }
 
 func (s *Server) setOutbound(ctx context.Context, q *request, in outboundRules) (outboundRules, error) {

@@ -19,6 +19,7 @@ import (
 	"picloud/app/data"
 	"picloud/app/deploy"
 	"picloud/app/executor"
+	"picloud/app/outbound"
 	"picloud/app/outbox"
 )
 
@@ -28,7 +29,9 @@ type Options struct {
 	Outbox  *outbox.Outbox
 	Data    *data.Store
 	Secrets *data.Secrets
-	Log     *executor.Log
+
+	Breakers *outbound.Breakers // of the hosts that stored requests go to
+	Log      *executor.Log
 
 	Deployer *deploy.Deployer
 

@@ -292,6 +292,11 @@ declare const http: {
   patch<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
   delete<T = any>(url: string, options?: HttpOptions): HttpAnswer<T>;
   request<T = any>(request: HttpOptions & { url: string; method?: string }): HttpAnswer<T>;
+  /**
+   * Stores the request; it is sent when this execution has committed, and again until the host takes it, over days if need be: in order per
+   * host, with an Idempotency-Key header that stays the same, which is also the answer. Secrets in it are stored by their names.
+   */
+  later(request: Omit<HttpOptions, "as"> & { url: string; method?: string }): string;
 };
 
 /**
