@@ -93,7 +93,7 @@ func TestQueue(t *testing.T) {
 		}
 		b.send("a")
 		b.send("b", delay(time.Hour))
-		time.Sleep(24 * time.Hour)
+		time.Sleep(10 * time.Minute)
 		check("without a trigger", "")
 		trigger := b.consume(s, cloud.QueueFilter{Concurrency: 1})
 		check("with one", "a b")
@@ -151,7 +151,7 @@ func TestQueuePauseSurvivesARestart(t *testing.T) {
 		b.send("a")
 		b = b.crash()
 		defer b.serve()()
-		time.Sleep(24 * time.Hour)
+		time.Sleep(10 * time.Minute)
 		if n := b.counted("n"); n != 0 {
 			t.Errorf("messages taken from a paused queue: got %d, want 0", n)
 		}
