@@ -43,8 +43,9 @@ type Options struct {
 type Responder struct {
 	o Options
 
-	mu   sync.Mutex // guards name
+	mu   sync.Mutex // guards what follows
 	name string     // the one held now, "" before
+	told string     // the one that the log told of last
 }
 
 // New makes a responder; Serve runs it.
@@ -70,7 +71,8 @@ func (r *Responder) Name() string {
 func (r *Responder) hold(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if name != "" && name != r.name {
+	if name != "" && name != r.told {
+		r.told = name
 		r.o.Logger.Info("announced on the local network", "name", name)
 	}
 	r.name = name
