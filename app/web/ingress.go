@@ -132,7 +132,11 @@ func (s *Server) runAndAnswer(ctx context.Context, w http.ResponseWriter, r *htt
 	// leaving, and with it ctx, in the middle of a long run.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	res := s.Outbox.Do(ctx, inv)
-	if next := s.takenOver(r, inv, res); next != nil {
+	for range maxTakeovers {
+		next := s.takenOver(r, inv, res)
+		if next == nil {
+			break
+		}
 		inv, res = next, s.Outbox.Do(ctx, next)
 	}
 	if res.ScriptVersion == 0 && res.Err != nil { // refused before any script ran: there is no execution to look up
@@ -146,6 +150,9 @@ func (s *Server) runAndAnswer(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 	answer(w, r, res)
 }
+
+// maxTakeovers bounds how many deployments may overtake one request.
+const maxTakeovers = 10
 
 // takenOver is the invocation to run instead of one whose script was deleted between its
 // match and its run, when another script has the route now: a deployment drops no request.
