@@ -93,7 +93,7 @@ func TestQueue(t *testing.T) {
 		}
 		b.send("a")
 		b.send("b", delay(time.Hour))
-		time.Sleep(10 * time.Minute)
+		time.Sleep(2 * time.Hour)
 		check("without a trigger", "")
 		trigger := b.consume(s, cloud.QueueFilter{Concurrency: 1})
 		check("with one", "a b")
