@@ -223,6 +223,12 @@ CREATE TABLE routes (
     created_at      INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE script_imports (
+    script_id BLOB NOT NULL REFERENCES scripts(id) ON DELETE CASCADE,
+    module_id BLOB NOT NULL REFERENCES scripts(id) ON DELETE CASCADE,
+    PRIMARY KEY (script_id, module_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE script_versions (
     script_id  BLOB NOT NULL REFERENCES scripts(id) ON DELETE CASCADE,
     version    INTEGER NOT NULL,
@@ -245,7 +251,7 @@ CREATE TABLE scripts (
     version         INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
-    source          TEXT NOT NULL,
+    source          TEXT NOT NULL, kind TEXT NOT NULL DEFAULT 'function' CHECK (kind IN ('function', 'module')),
     UNIQUE (app_id, name)
 ) STRICT;
 
@@ -331,6 +337,7 @@ CREATE INDEX outbox_lane ON outbox(app_id, lane, n) WHERE lane <> '';
 CREATE INDEX queue_deduplication_expiry ON queue_deduplication(expires_at);
 CREATE INDEX routes_app ON routes(app_id);
 CREATE INDEX routes_script ON routes(script_id);
+CREATE INDEX script_imports_module ON script_imports (module_id);
 CREATE INDEX sessions_expiry ON sessions(expires_at);
 CREATE INDEX sessions_user ON sessions(user_id);
 CREATE INDEX topics_external ON topics(name, created_at) WHERE external_subscribable = 1;

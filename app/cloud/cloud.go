@@ -49,13 +49,20 @@ type Limits struct {
 	WriteBytes  int64 `json:"write_bytes,omitzero"` // per commit
 }
 
-// Script is a user function.
+// Kinds of scripts.
+const (
+	KindFunction = "function" // handles requests and events
+	KindModule   = "module"   // is imported by others: import x from "app:name"
+)
+
+// Script is a user function, or a module that functions share.
 type Script struct {
 	ID             ScriptID `json:"id"`
 	AppID          AppID    `json:"app_id"`
 	Name           string   `json:"name"`
 	Description    string   `json:"description"`
 	Source         string   `json:"source"`
+	Kind           string   `json:"kind"` // function | module
 	Engine         string   `json:"engine"`
 	Isolation      string   `json:"isolation"`
 	TimeoutSeconds int      `json:"timeout_seconds"` // wall clock, 1-300
@@ -64,7 +71,17 @@ type Script struct {
 	CreatedAt      Time     `json:"created_at"`
 	UpdatedAt      Time     `json:"updated_at"`
 
-	AppSlug string `json:"-"` // for ctx.app
+	AppSlug string  `json:"-"` // for ctx.app
+	Imports string  `json:"-"` // names of the modules that its source imports, one a line; only of one that is being saved
+	Linked  *Linked `json:"-"` // nil when it imports nothing
+}
+
+// Linked are the modules that a script imports, directly or through others, as they are now.
+// It is shared: don't change it.
+type Linked struct {
+	Modules []*Script
+	Key     uint64 // differs when any of them differs
+	At      Time   // when the latest of them was saved
 }
 
 // Dispatch modes of routes and triggers.

@@ -21,7 +21,7 @@ import (
 	"picloud/db"
 )
 
-// Compiler checks a script before it is stored. *executor.Executor is the real one.
+// Compiler checks a script before it is stored, and fills in its Imports. *executor.Executor is the real one.
 type Compiler interface {
 	Check(ctx context.Context, s *cloud.Script) error
 }
@@ -104,7 +104,7 @@ func New(ctx context.Context, d *db.DB, o Options) (*Control, error) {
 		accounts:  newCache[cloud.UserID, *account](cachedAccounts, nil),
 		sessions:  newCache[[sha256.Size]byte, *session](cachedSessions, nil),
 		keys:      newCache[string, *key](cachedKeys, nil),
-		scripts:   newCache[cloud.ScriptID](cachedScriptBytes, func(s *cloud.Script) int { return len(s.Source) + 1024 }),
+		scripts:   newCache[cloud.ScriptID](cachedScriptBytes, weighScript),
 		named:     newCache[scriptName, cloud.ScriptID](cachedNames, nil),
 		passwords: newPasswords(o.hash),
 		throttle:  newThrottle(o.Now),

@@ -78,6 +78,16 @@ func (c *Control) UpdateScriptTx(tx *db.Tx, by *cloud.Principal, s *cloud.Script
 	return c.updateScript(tx, by, s, now.Version)
 }
 
+// LinkScriptTx notes what modules a script imports, when all scripts that a deployment saves
+// are stored. A module that isn't there, and a cycle, are Invalid.
+func (c *Control) LinkScriptTx(tx *db.Tx, s *cloud.Script) error { return linkScript(tx, s) }
+
+// UnlinkScriptTx forgets what a script imports that is about to be deleted.
+func (c *Control) UnlinkScriptTx(tx *db.Tx, id cloud.ScriptID) error {
+	_, err := tx.Exec(unlinkScript, id)
+	return err
+}
+
 // DeleteScriptTx deletes a script with its versions, routes and triggers.
 func (c *Control) DeleteScriptTx(tx *db.Tx, id cloud.ScriptID) error { return c.deleteScript(tx, id) }
 

@@ -58,6 +58,9 @@ func (c *Control) CreateRoute(ctx context.Context, r *cloud.Route) error {
 	if err != nil {
 		return err
 	}
+	if script.Kind == cloud.KindModule {
+		return errModuleRuns(script)
+	}
 	made := *r
 	made.ID, made.AppID = cloud.NewID[cloud.RouteID](), script.AppID
 	if err := route.Check(&made); err != nil {

@@ -17,6 +17,7 @@ type ScriptPatch struct {
 	Name           *string       `json:"name"`
 	Description    *string       `json:"description"`
 	Source         *string       `json:"source"`
+	Kind           *string       `json:"kind"` // can't be changed
 	Engine         *string       `json:"engine"`
 	Isolation      *string       `json:"isolation"`
 	TimeoutSeconds *int          `json:"timeout_seconds"`
@@ -33,6 +34,9 @@ var errNoScript = cloud.Errorf(cloud.NotFound, "no such script")
 
 // checkScript fills in defaults and checks everything but the source's syntax.
 func checkScript(s *cloud.Script) error {
+	if s.Kind == "" {
+		s.Kind = cloud.KindFunction
+	}
 	if s.Engine == "" {
 		s.Engine = cloud.EngineQuickJS
 	}
@@ -52,6 +56,10 @@ func checkScript(s *cloud.Script) error {
 		return cloud.Errorf(cloud.Invalid, "source: is not UTF-8")
 	case s.Source == "":
 		return cloud.Errorf(cloud.Invalid, "source: is empty")
+	case s.Kind != cloud.KindFunction && s.Kind != cloud.KindModule:
+		return cloud.Errorf(cloud.Invalid, "kind: %q is unknown: it is %q or %q", s.Kind, cloud.KindFunction, cloud.KindModule)
+	case s.Kind == cloud.KindModule && s.Engine != cloud.EngineQuickJS:
+		return cloud.Errorf(cloud.Invalid, "engine: modules are for %q alone", cloud.EngineQuickJS)
 	case s.Engine != cloud.EngineQuickJS && s.Engine != cloud.EngineOtto:
 		return cloud.Errorf(cloud.Invalid, "engine: %q is unknown: it is %q or %q", s.Engine, cloud.EngineQuickJS, cloud.EngineOtto)
 	case s.Isolation != cloud.IsolationWarm && s.Isolation != cloud.IsolationFresh:
@@ -82,13 +90,13 @@ func (c *Control) compileScript(ctx context.Context, s *cloud.Script) error {
 	return c.o.Compiler.Check(ctx, s)
 }
 
-const scriptColumns = `s.id, s.app_id, s.name, s.description, s.source, s.engine, s.isolation, s.timeout_seconds, s.limits, s.version, s.created_at, s.updated_at, a.slug
+const scriptColumns = `s.id, s.app_id, s.name, s.description, s.source, s.kind, s.engine, s.isolation, s.timeout_seconds, s.limits, s.version, s.created_at, s.updated_at, a.slug
 	FROM scripts s JOIN apps a ON a.id = s.app_id`
 
 func scanScript(row interface{ Scan(...any) error }) (*cloud.Script, error) {
 	var s cloud.Script
 	var limits string
-	err := row.Scan(&s.ID, &s.AppID, &s.Name, &s.Description, &s.Source, &s.Engine, &s.Isolation, &s.TimeoutSeconds, &limits, &s.Version, &s.CreatedAt, &s.UpdatedAt, &s.AppSlug)
+	err := row.Scan(&s.ID, &s.AppID, &s.Name, &s.Description, &s.Source, &s.Kind, &s.Engine, &s.Isolation, &s.TimeoutSeconds, &limits, &s.Version, &s.CreatedAt, &s.UpdatedAt, &s.AppSlug)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +119,9 @@ func scriptByID(rx *db.Rx, id cloud.ScriptID) (*cloud.Script, error) {
 func (c *Control) Script(ctx context.Context, id cloud.ScriptID) (*cloud.Script, error) {
 	return c.scripts.get(id, func() (s *cloud.Script, err error) {
 		err = c.db.View(ctx, func(ctx context.Context, rx *db.Rx) error {
-			s, err = scriptByID(rx, id)
+			if s, err = scriptByID(rx, id); err == nil {
+				s.Linked, err = linked(rx, id)
+			}
 			return err
 		})
 		return s, err
@@ -169,7 +179,10 @@ func (c *Control) CreateScript(ctx context.Context, by *cloud.Principal, s *clou
 	err := c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
 		made.CreatedAt = cloud.TimeOf(tx.Now)
 		made.UpdatedAt = made.CreatedAt
-		return insertScript(tx, by, &made)
+		if err := insertScript(tx, by, &made); err != nil {
+			return err
+		}
+		return linkScript(tx, &made)
 	})
 	if err != nil {
 		return err
@@ -183,9 +196,9 @@ func insertScript(tx *db.Tx, by *cloud.Principal, s *cloud.Script) error {
 	if err != nil {
 		return fmt.Errorf("encode limits: %w", err)
 	}
-	_, err = tx.Exec(`INSERT INTO scripts (id, app_id, name, description, source, engine, isolation, timeout_seconds, limits, version, created_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		s.ID, s.AppID, s.Name, s.Description, s.Source, s.Engine, s.Isolation, s.TimeoutSeconds, string(limits), s.Version, s.CreatedAt, s.UpdatedAt)
+	_, err = tx.Exec(`INSERT INTO scripts (id, app_id, name, description, source, kind, engine, isolation, timeout_seconds, limits, version, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		s.ID, s.AppID, s.Name, s.Description, s.Source, s.Kind, s.Engine, s.Isolation, s.TimeoutSeconds, string(limits), s.Version, s.CreatedAt, s.UpdatedAt)
 	if db.IsForeignKey(err) {
 		return errNoApp
 	}
@@ -220,7 +233,12 @@ func (c *Control) UpdateScript(ctx context.Context, by *cloud.Principal, id clou
 		if err := c.compileScript(ctx, &s); err != nil {
 			return nil, err
 		}
-		err = c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error { return c.updateScript(tx, by, &s, old.Version) })
+		err = c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+			if err := c.updateScript(tx, by, &s, old.Version); err != nil {
+				return err
+			}
+			return linkScript(tx, &s)
+		})
 		if errors.Is(err, errOvertaken) {
 			continue
 		}
@@ -236,6 +254,7 @@ var errOvertaken = errors.New("the script has a later version")
 
 func (p ScriptPatch) apply(s cloud.Script) cloud.Script {
 	s.Name, s.Description, s.Source = orOld(p.Name, s.Name), orOld(p.Description, s.Description), orOld(p.Source, s.Source)
+	s.Kind = orOld(p.Kind, s.Kind)
 	s.Engine, s.Isolation = orOld(p.Engine, s.Engine), orOld(p.Isolation, s.Isolation)
 	s.TimeoutSeconds, s.Limits = orOld(p.TimeoutSeconds, s.TimeoutSeconds), orOld(p.Limits, s.Limits)
 	return s
@@ -250,6 +269,14 @@ func (c *Control) updateScript(tx *db.Tx, by *cloud.Principal, s *cloud.Script, 
 	if now.Version != from {
 		return errOvertaken
 	}
+	if s.Kind != now.Kind {
+		return cloud.Errorf(cloud.Invalid, "kind: %s is a %s and stays one: make a new script", now.Name, now.Kind)
+	}
+	if s.Name != now.Name {
+		if err := checkFreeToGo(tx, now); err != nil {
+			return err
+		}
+	}
 	s.Version, s.UpdatedAt, s.AppSlug = from+1, cloud.TimeOf(tx.Now), now.AppSlug
 	limits, err := json.Marshal(s.Limits)
 	if err != nil {
@@ -261,7 +288,7 @@ func (c *Control) updateScript(tx *db.Tx, by *cloud.Principal, s *cloud.Script, 
 		return storeScript(err, s.Name)
 	}
 	tx.AfterCommit(func() {
-		c.scripts.drop(s.ID)
+		c.dropScript(s.ID, s.Kind)
 		if s.Name != now.Name {
 			c.named.clear()
 		}
@@ -277,19 +304,21 @@ func (c *Control) DeleteScript(ctx context.Context, id cloud.ScriptID) error {
 }
 
 func (c *Control) deleteScript(tx *db.Tx, id cloud.ScriptID) error {
-	var app cloud.AppID
-	err := tx.QueryRow("DELETE FROM scripts WHERE id = ? RETURNING app_id", id).Scan(&app)
-	if errors.Is(err, sql.ErrNoRows) {
-		return errNoScript
-	}
+	s, err := scriptByID(tx.Rx, id)
 	if err != nil {
+		return err
+	}
+	if err := checkFreeToGo(tx, s); err != nil {
+		return err
+	}
+	if _, err := tx.Exec("DELETE FROM scripts WHERE id = ?", id); err != nil {
 		return fmt.Errorf("delete script: %w", err)
 	}
 	tx.AfterCommit(func() {
 		c.live.dropRoutes(func(r *cloud.Route) bool { return r.ScriptID == id })
-		c.scripts.drop(id)
+		c.dropScript(id, s.Kind)
 		c.named.clear()
-		c.o.OnDelete(app, id)
+		c.o.OnDelete(s.AppID, id)
 	})
 	return nil
 }

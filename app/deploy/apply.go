@@ -17,11 +17,23 @@ func (d *Deployer) apply(tx *db.Tx, by *cloud.Principal, p *plan) error {
 			return err
 		}
 	}
+	for _, list := range [][]*cloud.Script{p.scripts.made, p.scripts.updated} { // each may import any other
+		for _, s := range list {
+			if err := d.control.LinkScriptTx(tx, s); err != nil {
+				return err
+			}
+		}
+	}
 	if err := d.control.ChangeRoutesTx(tx, p.routes.gone, p.routes.made); err != nil {
 		return err
 	}
 	if err := d.applyTriggers(tx, p); err != nil {
 		return err
+	}
+	for _, s := range p.scripts.gone {
+		if err := d.control.UnlinkScriptTx(tx, s.ID); err != nil {
+			return err
+		}
 	}
 	for _, s := range p.scripts.gone { // last: routes and triggers go with them
 		if err := d.control.DeleteScriptTx(tx, s.ID); err != nil {

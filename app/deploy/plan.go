@@ -89,6 +89,9 @@ func (d *Deployer) prepare(ctx context.Context, by *cloud.Principal, app cloud.A
 func (d *Deployer) check(by *cloud.Principal, app cloud.AppID, f *Function) error {
 	f.Script.AppID = app
 	errs := []error{d.control.FillScript(f.Script)}
+	if f.Script.Kind == cloud.KindModule && len(f.Routes)+len(f.Triggers) > 0 {
+		errs = append(errs, cloud.Errorf(cloud.Invalid, "a module is imported by others: it has no routes and no triggers"))
+	}
 	for _, r := range f.Routes {
 		r.AppID = app
 		if err := route.Check(r); err != nil {

@@ -20,15 +20,20 @@ import (
 type Engine interface {
 	// Compile prepares a script once. The error is Invalid and names line and column.
 	Compile(name, source string) (Program, error)
+	// CompileModule is Compile for a script that others import.
+	CompileModule(name, source string) (Program, error)
 	// NewContext makes a context with the SDK in it, locked down, for a program that the same
 	// engine compiled. The script's own top level has not run yet.
-	NewContext(p Program, l cloud.Limits) (Context, error)
+	// The modules are all that it imports, directly or through each other.
+	NewContext(p Program, l cloud.Limits, modules ...Program) (Context, error)
 }
 
 // Program is a compiled script; any number of contexts share it.
 type Program interface {
 	// Bytes is about what it takes in memory.
 	Bytes() int
+	// Imports are the names of the modules that it imports itself.
+	Imports() []string
 }
 
 // Context runs one script. It is used by one goroutine at a time.
@@ -98,18 +103,18 @@ func thrown(t *cloud.Trace) *Failure {
 	return &Failure{Err: cloud.Errorf(cloud.ScriptError, "the script failed; its log has the details"), Trace: t}
 }
 
-// described is the failure of what the prelude's describe told; own makes a stack one of the
-// user's own lines.
-func described(s, file string, own func(string) string) *Failure {
+// described is the failure of what the prelude's describe told; files are the script's and its
+// modules'; own makes a stack one of the user's own lines.
+func described(s string, files []string, own func(string) string) *Failure {
 	var d struct{ Name, Message, Stack, Code string }
 	if json.Unmarshal([]byte(s), &d) != nil {
 		d.Message = "an exception that can't be described"
 	}
-	t := &cloud.Trace{Message: clip(d.Message, 4096), Stack: clip(own(withoutPrelude(d.Stack)), 8192), File: file}
+	t := &cloud.Trace{Message: clip(d.Message, 4096), Stack: clip(own(withoutPrelude(d.Stack)), 8192)}
 	if d.Name != "" {
 		t.Message = d.Name + ": " + t.Message
 	}
-	t.Line, t.Column = locate(t.Stack, file)
+	t.File, t.Line, t.Column = locateAny(t.Stack, files)
 	f := thrown(t)
 	f.Thrown = &sdk.Thrown{Name: d.Name, Message: clip(d.Message, 4096), Stack: t.Stack, Code: d.Code}
 	if d.Code == string(cloud.BudgetExceeded) { // of the SDK, and let through
@@ -178,6 +183,19 @@ func locate(stack, file string) (line, column int) {
 		}
 	}
 	return 0, 0
+}
+
+// locateAny finds the first position in a stack that is in one of files; the file is the
+// first of them when there is none.
+func locateAny(stack string, files []string) (file string, line, column int) {
+	for l := range strings.Lines(stack) {
+		for _, file := range files {
+			if line, column = locate(l, file); line > 0 {
+				return file, line, column
+			}
+		}
+	}
+	return files[0], 0, 0
 }
 
 // clip cuts s to n bytes, whole characters, and says so.

@@ -194,7 +194,7 @@ func TestCompileErrors(t *testing.T) {
 		{"first line", "module.exports = = 1", "line 1, column 18", "line 1, column 18"},
 		{"unclosed", "module.exports = function () {", "line 1, column 31", "line 1, column 31"},
 		{"out of the wrapper", "}); (function () { module.exports", "line 1, column 1", "line 1, column 1"},
-		{"import", `import x from "fs"; export default () => x`, "imports 'fs': a script can't import modules", "line 1, column 1"},
+		{"import", `import x from "fs"; export default () => x`, "imports 'fs': a script can import only modules of its app", "line 1, column 1"},
 		{"no export", "function f() {}", "has no default export", "exports nothing"},
 		{"other export", "export const a = 1", "has no default export", "line 1, column 1"},
 		{"nesting", "module.exports = " + strings.Repeat("(", 100_000), "main.js", "nested too deeply"},

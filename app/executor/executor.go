@@ -132,6 +132,9 @@ func (e *Executor) run(ctx context.Context, inv *cloud.Invocation, hold func(con
 		}
 		return failed(&Failure{Err: err}, script), nil
 	}
+	if script.Kind == cloud.KindModule {
+		return failed(&Failure{Err: cloud.Errorf(cloud.Invalid, "%s is a module, which others import: it can't be run", script.Name)}, script), nil
+	}
 	deadline := started.Add(time.Duration(script.TimeoutSeconds) * time.Second)
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -212,11 +215,32 @@ func (e *Executor) context(ctx context.Context, script *cloud.Script, limits clo
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.programs.get(ctx, key, func() (Program, error) { return engine.Compile(script.Name, script.Source) })
+	p, err := e.program(ctx, engine, script)
 	if err != nil {
 		return nil, err
 	}
-	return engine.NewContext(p, limits)
+	if script.Linked == nil {
+		return engine.NewContext(p, limits)
+	}
+	modules := make([]Program, len(script.Linked.Modules))
+	for i, m := range script.Linked.Modules {
+		if modules[i], err = e.program(ctx, engine, m); err != nil {
+			return nil, err
+		}
+	}
+	return engine.NewContext(p, limits, modules...)
+}
+
+// program compiles one script's own source, once per version.
+func (e *Executor) program(ctx context.Context, engine Engine, s *cloud.Script) (Program, error) {
+	return e.programs.get(ctx, fileKey(s), func() (Program, error) { return compile(engine, s) })
+}
+
+func compile(engine Engine, s *cloud.Script) (Program, error) {
+	if s.Kind == cloud.KindModule {
+		return engine.CompileModule(s.Name, s.Source)
+	}
+	return engine.Compile(s.Name, s.Source)
 }
 
 func (e *Executor) engine(script *cloud.Script) (Engine, error) {
@@ -254,7 +278,8 @@ func (e *Executor) Record(inv *cloud.Invocation, res *cloud.Result) {
 const maxSource = 1 << 20
 
 // Check compiles s as a save would and checks its limits against the instance's ceiling; the
-// error is Invalid and names line and column. control calls it before it stores.
+// error is Invalid and names line and column. It fills in s.Imports. control calls it before it
+// stores.
 func (e *Executor) Check(ctx context.Context, s *cloud.Script) error {
 	if len(s.Source) > maxSource {
 		return cloud.Errorf(cloud.Invalid, "source: %d bytes are more than the %d a script may have", len(s.Source), maxSource)
@@ -266,6 +291,10 @@ func (e *Executor) Check(ctx context.Context, s *cloud.Script) error {
 	if err != nil {
 		return err
 	}
-	_, err = engine.Compile(s.Name, s.Source)
-	return err
+	p, err := compile(engine, s)
+	if err != nil {
+		return err
+	}
+	s.Imports = strings.Join(p.Imports(), "\n")
+	return nil
 }

@@ -37,6 +37,9 @@ func (f *frame) Find(ctx context.Context, app cloud.AppID, script string) (*clou
 	if cloud.KindOf(err) == cloud.NotFound || err == nil && s.AppID != app {
 		return nil, cloud.Errorf(cloud.NotFound, "invoke: the app has no script %.100q", script)
 	}
+	if err == nil && s.Kind == cloud.KindModule {
+		return nil, cloud.Errorf(cloud.Invalid, "invoke: %s is a module: import it", s.Name)
+	}
 	return s, err
 }
 

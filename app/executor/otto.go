@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,9 @@ type ottoProgram struct {
 }
 
 func (p *ottoProgram) Bytes() int { return p.bytes }
+
+// Imports are none: otto knows no modules.
+func (p *ottoProgram) Imports() []string { return nil }
 
 // Bounds of a source for otto, whose parser and evaluator recurse on the Go stack, which
 // nobody can recover from when it overflows.
@@ -91,6 +95,9 @@ func (e *ottoJS) Compile(name, source string) (p Program, err error) {
 		return nil, err
 	}
 	if _, err := parser.ParseFile(nil, file, source, 0); err != nil {
+		if importLine.MatchString(source) {
+			return nil, cloud.Errorf(cloud.Invalid, "%s: otto knows no modules: use the engine quickjs to import them (%s)", file, cloud.Message(ottoSyntax(file, err)))
+		}
 		return nil, ottoSyntax(file, err)
 	}
 	if !exportsWord.MatchString(source) {
@@ -102,6 +109,8 @@ func (e *ottoJS) Compile(name, source string) (p Program, err error) {
 	}
 	return &ottoProgram{file, s, 10 * len(source)}, nil
 }
+
+var importLine = regexp.MustCompile(`(?m)^\s*import\b.*["']app:`)
 
 func ottoSyntax(file string, err error) error {
 	if list, ok := errors.AsType[*parser.ErrorList](err); ok && len(*list) > 0 {
@@ -161,7 +170,12 @@ type ottoContext struct {
 	abandoned atomic.Bool
 }
 
-func (e *ottoJS) NewContext(p Program, _ cloud.Limits) (_ Context, err error) {
+// CompileModule refuses: otto knows no modules.
+func (e *ottoJS) CompileModule(name, _ string) (Program, error) {
+	return nil, cloud.Errorf(cloud.Invalid, "%s: otto knows no modules: use the engine quickjs", scriptFile(name))
+}
+
+func (e *ottoJS) NewContext(p Program, _ cloud.Limits, _ ...Program) (_ Context, err error) {
 	c := &ottoContext{vm: otto.New(), program: p.(*ottoProgram)}
 	defer func() {
 		if r := recover(); r != nil {
@@ -319,7 +333,7 @@ func (c *ottoContext) told(v otto.Value, err error) (string, *Failure) {
 	if len(s) > 0 && s[0] == '=' {
 		return s[1:], nil
 	}
-	return "", described(s[min(1, len(s)):], c.program.file, func(stack string) string {
+	return "", described(s[min(1, len(s)):], []string{c.program.file}, func(stack string) string {
 		return moveColumns(stack, c.program.file+":1:", -len(commonJSHead))
 	})
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -97,7 +98,7 @@ func (p *pool) put(key scriptKey, w warm) (gone []Context) {
 }
 
 func newer(a, b scriptKey) bool {
-	return a.version > b.version || a.version == b.version && a.updated > b.updated
+	return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(a.updated, b.updated), cmp.Compare(a.linkedAt, b.linkedAt)) > 0
 }
 
 func (p *pool) clearLocked(s *shelf, gone []Context) []Context {

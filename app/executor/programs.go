@@ -13,9 +13,25 @@ type scriptKey struct {
 	id      cloud.ScriptID
 	version int
 	updated cloud.Time // limits and isolation may change without a new version
+
+	// Of the modules that it imports: their versions, and when the latest was saved. Contexts go
+	// by these, too; what is compiled is one file each.
+	linked   uint64
+	linkedAt cloud.Time
 }
 
-func keyOf(s *cloud.Script) scriptKey { return scriptKey{s.ID, s.Version, s.UpdatedAt} }
+func keyOf(s *cloud.Script) scriptKey {
+	k := fileKey(s)
+	if s.Linked != nil {
+		k.linked, k.linkedAt = s.Linked.Key, s.Linked.At
+	}
+	return k
+}
+
+// fileKey is the key of a script's own source.
+func fileKey(s *cloud.Script) scriptKey {
+	return scriptKey{id: s.ID, version: s.Version, updated: s.UpdatedAt}
+}
 
 // Bounds of the compile cache.
 const (

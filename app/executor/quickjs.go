@@ -27,9 +27,13 @@ type quickProgram struct {
 	file     string
 	code     []byte
 	commonJS bool // the code's value is a function (module, exports, require); else it is an ES module
+	imports  []string
 }
 
 func (p *quickProgram) Bytes() int { return len(p.code) }
+
+// Imports are the names after "app:" in its import statements.
+func (p *quickProgram) Imports() []string { return p.imports }
 
 const (
 	compileArena   = 192 << 20
@@ -73,7 +77,7 @@ func (e *quickJS) Compile(name, source string) (Program, error) {
 	err := withCompiler(func(c *quickCompiler) error {
 		code, err := c.compile(p.file, source, lib.MJS_EVAL_TYPE_MODULE)
 		if err == nil && c.hasDefault {
-			p.code = code
+			p.code, p.imports = code, c.imports
 			return nil
 		}
 		if !exportsWord.MatchString(source) {
@@ -90,6 +94,20 @@ func (e *quickJS) Compile(name, source string) (Program, error) {
 		}
 		p.commonJS = true
 		p.code, err = c.compile(p.file, commonJSHead+source+"\n})", lib.MJS_EVAL_TYPE_GLOBAL)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// CompileModule takes an ES module, whatever it exports.
+func (e *quickJS) CompileModule(name, source string) (Program, error) {
+	p := &quickProgram{file: scriptFile(name)}
+	err := withCompiler(func(c *quickCompiler) (err error) {
+		p.code, err = c.compile(p.file, source, lib.MJS_EVAL_TYPE_MODULE)
+		p.imports = c.imports
 		return err
 	})
 	if err != nil {
@@ -115,6 +133,8 @@ func withCompiler(f func(*quickCompiler) error) (err error) {
 	}
 	defer func() { q.close() }()
 	q.setLimits(compileMemory, defaultStack)
+	q.imports = []string{}
+	lib.XJS_SetModuleLoaderFunc(q.tls, q.rt, cfunc(quickImport), cfunc(quickStub), q.slot)
 	q.watched(sinceStart(time.Now()) + int64(compileSeconds*time.Second))
 	old := debug.SetPanicOnFault(true)
 	defer func() {
@@ -167,7 +187,7 @@ func (c *quickCompiler) syntaxError(file string) error {
 	}
 	message, _ := c.goString(c.property(e, "message"))
 	if module, ok := strings.CutPrefix(message, "could not load module "); ok {
-		return cloud.Errorf(cloud.Invalid, "%s imports %s: a script can't import modules, everything there is to use is built in", file, module)
+		return cloud.Errorf(cloud.Invalid, "%s imports %s: a script can import only modules of its app, by \"app:name\"; everything else there is to use is built in", file, module)
 	}
 	line, column := int32Of(c.property(e, "lineNumber")), int32Of(c.property(e, "columnNumber"))
 	return notCompiled(file, int(line), int(column), message)

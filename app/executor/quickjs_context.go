@@ -15,6 +15,8 @@ import (
 type quickContext struct {
 	*quickRuntime
 	program                              *quickProgram
+	modules                              []*quickProgram
+	files                                []string // names of the program's source and the modules'
 	adapt, begin, finish, fail, describe lib.TJSValue
 	handler                              lib.TJSValue
 	base                                 int64 // heap after loading, in bytes
@@ -28,12 +30,18 @@ const (
 	contextGrowth = 16 << 20 // bytes a context may keep beyond what it had after loading
 )
 
-func (e *quickJS) NewContext(p Program, l cloud.Limits) (_ Context, err error) {
+func (e *quickJS) NewContext(p Program, l cloud.Limits, modules ...Program) (_ Context, err error) {
 	q, err := newQuickRuntime(arenaSize(l.MemoryBytes), false)
 	if err != nil {
 		return nil, err
 	}
 	c := &quickContext{quickRuntime: q, program: p.(*quickProgram), handler: jsUndefined}
+	c.files = []string{c.program.file}
+	for _, m := range modules {
+		c.modules = append(c.modules, m.(*quickProgram))
+		c.files = append(c.files, m.(*quickProgram).file)
+	}
+	lib.XJS_SetModuleLoaderFunc(q.tls, q.rt, cfunc(quickImport), 0, q.slot)
 	defer func() {
 		if r := recover(); r != nil {
 			err = engineFault("make a context", r)
@@ -184,7 +192,7 @@ func (c *quickContext) verdict() *Failure {
 	f := c.cause()
 	stack := c.ownPositions(withoutPrelude(c.stack))
 	if f.Trace.Line == 0 { // else it was in a script that this one invoked
-		f.Trace.Line, f.Trace.Column = locate(stack, c.program.file)
+		f.Trace.File, f.Trace.Line, f.Trace.Column = locateAny(stack, c.files)
 	}
 	f.Trace.Stack += stack
 	return f
@@ -285,7 +293,7 @@ func (c *quickContext) failure(e lib.TJSValue) *Failure {
 	}
 	s, _ := c.goString(d)
 	c.freeValue(d)
-	return described(s, c.program.file, c.ownPositions)
+	return described(s, c.files, c.ownPositions)
 }
 
 // ownPositions turns a stack into one of the user's own lines.

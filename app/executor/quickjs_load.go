@@ -1,6 +1,9 @@
 package executor
 
 import (
+	"slices"
+	"strings"
+
 	"modernc.org/libc"
 	lib "modernc.org/libquickjs"
 )
@@ -49,6 +52,11 @@ func (c *quickContext) handlerOf(x lib.TJSValue) lib.TJSValue {
 }
 
 func (c *quickContext) esHandler() lib.TJSValue {
+	for _, p := range c.modules { // the engine finds them by name when it resolves imports
+		if m := c.load(p.code); isException(m) {
+			return m
+		}
+	}
 	m := c.load(c.program.code)
 	if isException(m) {
 		return m
@@ -66,6 +74,35 @@ func (c *quickContext) esHandler() lib.TJSValue {
 	}
 	defer c.freeValue(ns)
 	return c.property(ns, "default")
+}
+
+// importScheme is what names of modules begin with in import statements.
+const importScheme = "app:"
+
+// quickImport is the name that a module has in the engine, that of its file, for the name that
+// an import statement gives.
+func quickImport(tls *libc.TLS, ctx, _, name, slot uintptr) uintptr {
+	q := quickAt(slot)
+	text := libc.GoString(name)
+	if app, ok := strings.CutPrefix(text, importScheme); ok && app != "" {
+		if q.imports != nil && !slices.Contains(q.imports, app) {
+			q.imports = append(q.imports, app)
+		}
+		text = scriptFile(app)
+	}
+	return lib.Xjs_strdup(tls, ctx, q.text.put(tls, text))
+}
+
+// quickStub stands for every module of the app while a script is compiled by itself.
+func quickStub(tls *libc.TLS, ctx, name, slot uintptr) uintptr {
+	q := quickAt(slot)
+	file := libc.GoString(name)
+	if app, ok := strings.CutSuffix(file, scriptFile("")); ok && slices.Contains(q.imports, app) {
+		return lib.XJS_NewCModule(tls, ctx, name, 0)
+	}
+	message := strings.ReplaceAll("could not load module '"+file+"'", "%", "%%") // it is a format
+	lib.XJS_ThrowReferenceError(tls, ctx, q.text.put(tls, message), 0)
+	return 0
 }
 
 func (c *quickContext) commonJSHandler() lib.TJSValue {

@@ -35,6 +35,8 @@ type quickRuntime struct {
 	fatal error // with stopHost: from the host call
 	over  context.Context
 
+	imports []string // names of the modules that what was compiled imports; nil unless it compiles
+
 	rejected []rejection // promises of the running execution
 
 	loading bool         // the script's top level runs

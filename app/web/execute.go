@@ -38,6 +38,9 @@ func (s *Server) execute(ctx context.Context, q *request, in executeInput) error
 			req.Headers["content-type"] = "application/json"
 		}
 	}
+	if q.script.Kind == cloud.KindModule {
+		return cloud.Errorf(cloud.Invalid, "%s is a module, which others import: it can't be run", q.script.Name)
+	}
 	inv := invocation(q.script.AppID, q.script.ID, req)
 	inv.Principal = q.who
 	s.runAndAnswer(ctx, q.w, q.r, inv)

@@ -19,6 +19,7 @@ type scriptInput struct {
 	Name           string       `json:"name" required:"true"`
 	Description    string       `json:"description"`
 	Source         string       `json:"source" required:"true"`
+	Kind           string       `json:"kind"`            // function | module
 	Engine         string       `json:"engine"`          // quickjs | otto
 	Isolation      string       `json:"isolation"`       // warm | fresh
 	TimeoutSeconds *int         `json:"timeout_seconds"` // 1-300, 30 when left out
@@ -29,7 +30,7 @@ type scriptInput struct {
 func (in *scriptInput) script(app cloud.AppID) (*cloud.Script, error) {
 	sc := &cloud.Script{
 		AppID: app, Name: in.Name, Description: in.Description, Source: in.Source,
-		Engine: in.Engine, Isolation: in.Isolation, Limits: in.Limits,
+		Kind: in.Kind, Engine: in.Engine, Isolation: in.Isolation, Limits: in.Limits,
 	}
 	if in.TimeoutSeconds != nil {
 		sc.TimeoutSeconds = *in.TimeoutSeconds
@@ -108,6 +109,9 @@ func (s *Server) ownScript(ctx context.Context, q *request, id cloud.ScriptID) e
 	}
 	if err != nil || sc.AppID != q.appID {
 		return cloud.Errorf(cloud.NotFound, "script_id: no such script in this app")
+	}
+	if sc.Kind == cloud.KindModule {
+		return cloud.Errorf(cloud.Invalid, "script_id: %s is a module, which others import: it handles nothing itself", sc.Name)
 	}
 	return nil
 }
