@@ -21,8 +21,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"picloud/app/replica"
 )
 
 // The scripts drive the real binary from outside, as a user would: see testdata/script.
@@ -52,7 +50,7 @@ func TestScripts(t *testing.T) {
 			env.Values[s3Key{}] = &sync.Map{}
 			env.Defer(in.kill)
 			env.Vars = append(env.Vars, "ADDR="+in.addr, "URL=http://"+in.addr, "DATA="+in.dir,
-				"OWNER="+ownerName, "PASSWORD="+ownerPassword, "HOME="+env.WorkDir, "REPO="+repo)
+				"OWNER="+ownerName, "PASSWORD="+ownerPassword, "HOME="+env.WorkDir, "REPO="+repo, "HONO_MODULES="+honoModules())
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -67,12 +65,7 @@ func TestScripts(t *testing.T) {
 			"await":    awaitCmd,
 			"s3":       s3Cmd,
 		},
-		Condition: func(name string) (bool, error) {
-			if name != "replicates" { // this build may replicate inside the instance
-				return false, fmt.Errorf("unknown condition %q", name)
-			}
-			return replica.Supported, nil
-		},
+		Condition:           condition,
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 	})
