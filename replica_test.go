@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -165,7 +167,7 @@ func (in *instance) writeUntilKilled(t *testing.T, n *int) (all []write) {
 	t.Helper()
 	in.cookies = nil
 	in.must(t, "POST", "/api/v1/admin/backup/sync", nil)
-	for stop := time.Now().Add(4 * time.Second); time.Now().Before(stop); {
+	for stop := time.Now().Add(7 * time.Second); time.Now().Before(stop); {
 		*n++
 		in.must(t, "PUT", fmt.Sprintf("/api/v1/admin/apps/default/kv/c/%08d", *n), map[string]any{"value": *n})
 		all = append(all, write{*n, time.Now()})
@@ -175,7 +177,7 @@ func (in *instance) writeUntilKilled(t *testing.T, n *int) (all []write) {
 }
 
 // lossBound is how long before the kill the last write may be that is lost.
-const lossBound = 3 * time.Second
+const lossBound = 5 * time.Second
 
 func (in *instance) compare(t *testing.T, written []write, killed time.Time) {
 	t.Helper()
@@ -233,12 +235,27 @@ func TestReplicaIsLitestreams(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "theirs.db"), in.dir+"/picloud.db"); err != nil {
 		t.Fatal(err)
 	}
+	files := func() int {
+		found, _ := filepath.Glob(filepath.Join(dir, "copy", "ltx", "0", "*.ltx"))
+		return len(found)
+	}
+	before := files()
 	replicate := litestream("replicate", "-config", yml)
 	if err := replicate.Start(); err != nil {
 		t.Fatal(err)
 	}
 	env := append(os.Environ(), "PICLOUD_LITESTREAM_CONFIG="+yml, "PICLOUD_REPLICATION=outside")
 	if err := in.start(env, "serve", "--data-dir", in.dir, "--listen", in.addr); err != nil {
+		t.Fatal(err)
+	}
+	opened, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := retry(opened, func() error { // until it has opened the database: before, it has no last upload
+		if files() == before {
+			return errors.New("litestream uploads nothing")
+		}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	in.cookies = nil
