@@ -70,6 +70,31 @@ async function furnish() {
     retry_base_ms: 600_000,
   });
   await client.put(`/apps/${app.id}/kv/parcels/first`, { value: { weight: 2 } });
+  await client.post(`/apps/${app.id}/triggers/cron`, {
+    script_id: scripts['place-order'].id,
+    schedule: '0 7 * * 1-5',
+    timezone: 'Europe/Berlin',
+    catch_up: 'last',
+  });
+  await client.post(`/apps/${app.id}/triggers/pubsub`, { script_id: scripts['place-order'].id, topic: 'weather/*' });
+  await client.post(`/apps/${app.id}/triggers/queue`, { script_id: scripts['send-receipt'].id, queue: 'parcels', batch_size: 5 });
+  await client.post(`/apps/${app.id}/queues/parcels/pause`, {});
+  await client.post(`/apps/${app.id}/queues/parcels/messages`, { message: { to: 'Ann', weight: 2 }, key: 'Ann' });
+  await client.put(`/apps/${app.id}/topics/weather`, { external_subscribable: true, auth_mode: 'public' });
+  await client.put(`/apps/${app.id}/topics/orders`, { external_subscribable: true, auth_mode: 'token' });
+  await client.put(`/apps/${app.id}/secrets/SMTP_PASSWORD`, { value: 'correct horse' });
+  await client.put(`/apps/${app.id}/outbound`, { allow: ['192.168.1.20'] });
+  scripts.prices = await client.post(`/apps/${app.id}/scripts`, {
+    name: 'prices',
+    kind: 'module',
+    source: 'export const prices = { tea: 3, coffee: 4 };\n',
+  });
+  const project = { functions: [{ name: 'watered', source: 'export default () => "yes"' }] };
+  const deployed = (await client.get('/apps')).items.find((a) => a.slug === 'greenhouse');
+  for (const answer of ['yes', 'no']) {
+    project.functions[0].source = `export default () => "${answer}"`;
+    await client.post(`/apps/${deployed.id}/deploy`, project);
+  }
   const grace = await client.post('/admins', { username: 'grace', password: 'nanoseconds are short', instance_role: 'member' });
   await client.put(`/apps/${app.id}/members/${grace.id}`, { role: 'editor' });
   await client.post(`/apps/${app.id}/domains`, { host: 'shop.example.org', kind: 'exact' });
@@ -98,6 +123,12 @@ const pages = () => ({
   routes: '/apps/default/routes',
   triggers: '/apps/default/triggers',
   data: '/apps/default/data/orders',
+  module: `/apps/default/functions/${scripts.prices.id}`,
+  queues: '/apps/default/queues',
+  queue: '/apps/default/queues/parcels',
+  topics: '/apps/default/topics',
+  secrets: '/apps/default/secrets',
+  deployments: '/apps/greenhouse/deployments',
   outbox: '/apps/default/outbox',
   'dead-letters': '/apps/default/dead-letters',
   'dead-letter': `/apps/default/dead-letters/${letter.id}`,
@@ -110,6 +141,9 @@ const pages = () => ({
   settings: '/apps/default/settings',
   'empty-functions': '/apps/greenhouse/functions',
   'empty-data': '/apps/greenhouse/data',
+  'empty-queues': '/apps/greenhouse/queues',
+  'empty-topics': '/apps/greenhouse/topics',
+  'empty-secrets': '/apps/greenhouse/secrets',
   missing: '/nowhere',
 });
 

@@ -260,6 +260,111 @@ describe('with an owner', () => {
     await page.context().close();
   });
 
+  test('a schedule is made and run now', async () => {
+    const page = await visit(browser, picloud);
+    await login(page);
+    await page.goto('/admin/apps/default/triggers');
+    await page.getByRole('button', { name: 'Create a trigger' }).first().click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('When').selectOption({ label: 'The time comes' });
+    await dialog.getByLabel('Run the function').selectOption({ label: 'hello' });
+    await dialog.getByLabel('Schedule').fill('61 * * * *');
+    await dialog.getByRole('button', { name: 'Create' }).click();
+    await dialog.getByRole('alert').waitFor();
+    await dialog.getByLabel('Schedule').fill('0 4 1 1 *');
+    await dialog.getByLabel('Time zone').fill('Europe/Berlin');
+    await dialog.getByRole('button', { name: 'Create' }).click();
+    await page.getByText('The trigger is on').waitFor();
+    const row = page.getByRole('row').filter({ hasText: '0 4 1 1 *, Europe/Berlin' });
+    await row.getByText('next').waitFor();
+    await row.getByRole('button', { name: 'Run hello now' }).click();
+    await page.getByText('It runs').waitFor();
+    await eventually('the run', async () => (await client.get(`/apps/${app.id}/executions?source=cron`)).items.length > 0);
+    page.assertCalm();
+    await page.context().close();
+  });
+
+  test('a queue is paused, holds what is sent, and goes on', async () => {
+    const taker = await client.post(`/apps/${app.id}/scripts`, {
+      name: 'taker',
+      source: 'export default (ctx) => kv.collection("taken").set("last", ctx.event.queue.messages[0].body)',
+    });
+    await client.post(`/apps/${app.id}/triggers/queue`, { script_id: taker.id, queue: 'parcels' });
+    const page = await visit(browser, picloud);
+    await login(page);
+    await page.goto('/admin/apps/default/queues');
+    await page.getByRole('button', { name: 'Pause parcels' }).click();
+    await page.getByText('parcels is paused').waitFor();
+    await page.getByRole('button', { name: 'Send a message' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Queue').fill('parcels');
+    await dialog.getByLabel('Message (JSON)').fill('{"weight": 2}');
+    await dialog.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('The message is in the queue').waitFor();
+    await page.getByRole('link', { name: 'parcels', exact: true }).click();
+    await page.getByText('"weight": 2').waitFor();
+    await page.getByRole('button', { name: 'Resume parcels' }).click();
+    await eventually('the message', async () => (await client.get(`/apps/${app.id}/kv/taken/last`)).value.weight === 2);
+    page.assertCalm();
+    await page.context().close();
+  });
+
+  test('a topic is registered and listened to', async () => {
+    const page = await visit(browser, picloud);
+    await login(page);
+    await page.goto('/admin/apps/default/topics');
+    await page.getByRole('button', { name: 'Register a topic' }).first().click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Topic').fill('weather');
+    await dialog.getByLabel('Who may subscribe').selectOption({ label: 'Anybody' });
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('The topic can be subscribed to').waitFor();
+    await page.getByRole('button', { name: 'Listen' }).click();
+    await page.getByText('listening', { exact: true }).waitFor();
+    await client.post(`/apps/${app.id}/topics/weather/messages`, { message: { sky: 'clear' } });
+    await page.getByRole('dialog').getByText('"sky":"clear"').waitFor();
+    page.assertCalm();
+    await page.context().close();
+  });
+
+  test('a secret is set, and never shown again', async () => {
+    const page = await visit(browser, picloud);
+    await login(page);
+    await page.goto('/admin/apps/default/secrets');
+    await page.getByRole('button', { name: 'Add a secret' }).first().click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Name').fill('SMTP_PASSWORD');
+    await dialog.getByLabel('Value').fill('a very secret thing');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('The secret is kept').waitFor();
+    await page.getByRole('cell', { name: 'SMTP_PASSWORD', exact: true }).waitFor();
+    assert.equal(await page.getByText('a very secret thing').count(), 0);
+    await page.getByRole('button', { name: 'Set SMTP_PASSWORD anew' }).click();
+    assert.equal(await page.getByLabel('Value').inputValue(), '');
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Delete SMTP_PASSWORD' }).click();
+    await page.getByRole('button', { name: 'Delete the secret' }).click();
+    await page.getByText('SMTP_PASSWORD is deleted').waitFor();
+    page.assertCalm();
+    await page.context().close();
+  });
+
+  test('a deployment is taken back', async () => {
+    for (const answer of ['one', 'two'])
+      await client.post(`/apps/${app.id}/deploy`, { functions: [{ name: 'deployed', source: `export default () => "${answer}"` }] });
+    const page = await visit(browser, picloud);
+    await login(page);
+    await page.goto('/admin/apps/default/deployments');
+    await page.getByRole('button', { name: 'Go back to 1' }).click();
+    await page.getByRole('dialog').getByText('deployed').waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Go back', exact: true }).click();
+    await page.getByText('The app is as deployment 1 left it').waitFor();
+    const deployed = (await client.get(`/apps/${app.id}/scripts`)).items.find((s) => s.name === 'deployed');
+    assert.match(deployed.source, /"one"/);
+    page.assertCalm();
+    await page.context().close();
+  });
+
   test('a viewer sees no write controls, and the server refuses them anyway', async () => {
     const who = { username: 'vera', password: 'only here to look at' };
     const vera = await client.post('/admins', { ...who, instance_role: 'member' });
@@ -271,7 +376,7 @@ describe('with an owner', () => {
     await page.getByRole('textbox', { name: 'Source of hello' }).waitFor();
     for (const name of ['Save', 'Run', 'Save and run']) assert.equal(await page.getByRole('button', { name, exact: true }).count(), 0, name);
     const nav = page.getByRole('navigation', { name: 'App', exact: true });
-    for (const name of ['Triggers', 'Dead letters', 'Outbox', 'Members', 'Settings'])
+    for (const name of ['Triggers', 'Topics', 'Secrets', 'Deployments', 'Dead letters', 'Outbox', 'Members', 'Settings'])
       assert.equal(await nav.getByRole('link', { name }).count(), 0, name);
     for (const [where, name] of [
       ['functions', 'Create a function'],

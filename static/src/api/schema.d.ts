@@ -18,6 +18,13 @@ export interface components {
             script_id: string;
             status_code: number;
         };
+        Accepted: {
+            /** Format: date-time */
+            accepted_at: string;
+            /** Format: uuid */
+            execution_id: string;
+            status_url: string;
+        };
         App: {
             /** Format: date-time */
             created_at: string;
@@ -67,12 +74,36 @@ export interface components {
             user_id: string | null;
             username: string;
         };
+        Change: {
+            action: string;
+            by_hand: boolean;
+            fields?: string[];
+            function: string;
+            name: string;
+            what: string;
+        };
         Collection: {
             collection: string;
             keys: number;
         };
         Count: {
             count: number;
+        };
+        CronTriggerInput: {
+            /** @enum {string} */
+            catch_up?: "none" | "last" | "all";
+            /** @enum {string} */
+            dispatch_mode?: "sync" | "async";
+            enabled?: boolean;
+            max_lateness_seconds?: number;
+            /** @enum {string} */
+            retry_backoff?: "exponential" | "linear" | "constant";
+            retry_base_ms?: number;
+            retry_max_attempts?: number;
+            schedule: string;
+            /** Format: uuid */
+            script_id: string;
+            timezone?: string;
         };
         DeadLetter: {
             /** Format: uuid */
@@ -130,6 +161,17 @@ export interface components {
             source_filter?: string;
             /** Format: uuid */
             trigger_id_filter?: string;
+        };
+        Deployment: {
+            /** Format: date-time */
+            created_at: string;
+            functions: string[];
+            note: string;
+            number: number;
+            restores: number;
+            /** Format: uuid */
+            user_id: string | null;
+            username: string;
         };
         Domain: {
             /** Format: uuid */
@@ -202,6 +244,29 @@ export interface components {
             /** Format: uuid */
             trigger_id: string | null;
         };
+        FunctionInput: {
+            description?: string;
+            /** @enum {string} */
+            engine?: "quickjs" | "otto";
+            file?: string;
+            /** @enum {string} */
+            isolation?: "warm" | "fresh";
+            kind?: string;
+            limits?: components["schemas"]["LimitsInput"];
+            name: string;
+            routes?: components["schemas"]["RouteInput"][];
+            source: string;
+            timeout_seconds?: number;
+            triggers?: unknown[];
+        };
+        HostState: {
+            failures: number;
+            host: string;
+            last_error: string;
+            /** Format: date-time */
+            next_try_at: string;
+            open: boolean;
+        };
         Identity: {
             /** Format: uuid */
             app_id?: string;
@@ -218,6 +283,13 @@ export interface components {
             scopes?: ("script:read" | "script:write" | "route:write" | "domain:manage" | "app:admin" | "log:read" | "instance:admin")[];
             username: string;
             via: string;
+        };
+        ImportAnswer: {
+            app: components["schemas"]["App"] | null;
+            rows: {
+                [key: string]: number;
+            };
+            skipped: string[];
         };
         Item: {
             bytes: number;
@@ -338,6 +410,7 @@ export interface components {
             /** @enum {string} */
             level: "debug" | "info" | "warn" | "error";
             message: string;
+            script?: string;
         };
         Match: {
             params: {
@@ -366,6 +439,13 @@ export interface components {
             user_id: string;
             username: string;
         };
+        MessageInput: {
+            body?: unknown;
+            deduplication_id?: string;
+            delay_seconds?: number;
+            key?: string;
+            message?: unknown;
+        };
         NewKey: {
             /** Format: uuid */
             app_id: string | null;
@@ -384,9 +464,89 @@ export interface components {
             /** Format: uuid */
             user_id: string;
         };
+        OutboundRules: {
+            allow: string[];
+        };
+        OutboundRulesInput: {
+            allow: string[];
+        };
+        OutboundState: {
+            allow: string[];
+            failing: components["schemas"]["HostState"][];
+        };
+        Outcome: {
+            by_hand: components["schemas"]["Change"][];
+            changes: components["schemas"]["Change"][];
+            number: number;
+        };
         PasswordInput: {
             current: string;
             new: string;
+        };
+        ProjectInput: {
+            functions: components["schemas"]["FunctionInput"][];
+            note?: string;
+            prune?: boolean;
+        };
+        PublishAnswer: {
+            /** Format: date-time */
+            published_at: string;
+            topic: string;
+        };
+        PublishInput: {
+            message: unknown;
+        };
+        PubsubTriggerInput: {
+            /** @enum {string} */
+            dispatch_mode?: "sync" | "async";
+            enabled?: boolean;
+            /** @enum {string} */
+            retry_backoff?: "exponential" | "linear" | "constant";
+            retry_base_ms?: number;
+            retry_max_attempts?: number;
+            /** Format: uuid */
+            script_id: string;
+            topic: string;
+        };
+        Queue: {
+            delayed: number;
+            in_flight: number;
+            length: number;
+            name: string;
+            /** Format: date-time */
+            oldest_at: string;
+            paused: boolean;
+            /** Format: uuid */
+            trigger_id: string | null;
+        };
+        QueueMessage: {
+            attempt_count: number;
+            attempts: components["schemas"]["Attempt"][];
+            body: unknown;
+            /** Format: date-time */
+            enqueued_at: string;
+            /** Format: uuid */
+            id: string;
+            key?: string;
+            /** Format: date-time */
+            next_attempt_at: string;
+            queue: string;
+            state: string;
+        };
+        QueueTriggerInput: {
+            batch_size?: number;
+            concurrency?: number;
+            /** @enum {string} */
+            dispatch_mode?: "sync" | "async";
+            enabled?: boolean;
+            queue: string;
+            /** @enum {string} */
+            retry_backoff?: "exponential" | "linear" | "constant";
+            retry_base_ms?: number;
+            retry_max_attempts?: number;
+            /** Format: uuid */
+            script_id: string;
+            visibility_timeout_seconds?: number;
         };
         Quotas: {
             concurrent_executions: number;
@@ -419,6 +579,28 @@ export interface components {
         ResolveManyInput: {
             filter?: components["schemas"]["DeadLetterFilter"];
             reason?: string;
+        };
+        RestorePoint: {
+            /** Format: date-time */
+            at: string;
+            bytes: number;
+            level: number;
+            txid: string;
+        };
+        RewindInput: {
+            skip_taken?: boolean;
+            /** Format: date-time */
+            timestamp: string;
+        };
+        Rewound: {
+            applied: boolean;
+            changes: components["schemas"]["TableChange"][];
+            skipped: string[];
+            /** Format: date-time */
+            state_of: string;
+        };
+        RollbackAppInput: {
+            number?: number;
         };
         RollbackInput: {
             version: number;
@@ -467,6 +649,8 @@ export interface components {
             depth: number;
             /** Format: uuid */
             id: string;
+            key?: string;
+            lane?: string;
             /** Format: date-time */
             lease_until: string | null;
             /** Format: date-time */
@@ -493,6 +677,7 @@ export interface components {
             id: string;
             /** @enum {string} */
             isolation: "warm" | "fresh";
+            kind: string;
             limits: components["schemas"]["Limits"];
             name: string;
             source: string;
@@ -507,6 +692,7 @@ export interface components {
             engine?: "quickjs" | "otto";
             /** @enum {string} */
             isolation?: "warm" | "fresh";
+            kind?: string;
             limits?: components["schemas"]["LimitsInput"];
             name: string;
             source: string;
@@ -516,6 +702,7 @@ export interface components {
             description?: string;
             engine?: string;
             isolation?: string;
+            kind?: string;
             limits?: components["schemas"]["LimitsInput"];
             name?: string;
             source?: string;
@@ -530,6 +717,20 @@ export interface components {
             saved_by: string | null;
             source: string;
             version: number;
+        };
+        Secret: {
+            name: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        SecretInput: {
+            value: string;
+        };
+        SentMessage: {
+            duplicate: boolean;
+            /** Format: uuid */
+            id: string;
+            queue: string;
         };
         Session: {
             address: string;
@@ -584,6 +785,13 @@ export interface components {
             in_use: number;
             waiting: number;
         };
+        SystemLease: {
+            /** Format: date-time */
+            expires_at: string | null;
+            held: boolean;
+            owner: string;
+            supported: boolean;
+        };
         SystemOutbox: {
             oldest_due_seconds: number;
             retrying: number;
@@ -595,9 +803,47 @@ export interface components {
             lag_seconds: number;
             last_error: string;
             /** Format: date-time */
+            last_error_at: string;
+            /** Format: date-time */
             last_sync_at: string | null;
+            lease: components["schemas"]["SystemLease"];
+            reason: string;
+            staged_bytes: number;
+            staged_files: number;
             state: string;
             target: string;
+            target_txid: string;
+            txid: string;
+            verification: components["schemas"]["Verification"] | null;
+            verifying: boolean;
+        };
+        TableChange: {
+            added: number;
+            changed: number;
+            names: string[];
+            now: number;
+            removed: number;
+            table: string;
+            then: number;
+        };
+        TableRows: {
+            rows: number;
+            table: string;
+        };
+        Topic: {
+            /** @enum {string} */
+            auth_mode: "public" | "token";
+            /** Format: date-time */
+            created_at: string;
+            external_subscribable: boolean;
+            topic: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        TopicInput: {
+            /** @enum {string} */
+            auth_mode?: "public" | "token";
+            external_subscribable: boolean;
         };
         Trace: {
             column?: number;
@@ -609,7 +855,11 @@ export interface components {
         Trigger: {
             /** Format: uuid */
             app_id: string;
+            batch_size?: number;
+            /** @enum {string} */
+            catch_up?: "none" | "last" | "all";
             collection_glob?: string;
+            concurrency?: number;
             /** Format: date-time */
             created_at: string;
             details: components["schemas"]["TriggerDetails"];
@@ -619,52 +869,79 @@ export interface components {
             /** Format: uuid */
             id: string;
             kind: string;
+            max_lateness_seconds?: number;
+            next_runs?: string[];
             ops?: string[];
+            queue?: string;
             /** Format: uuid */
             registered_by_principal: string;
             /** @enum {string} */
             retry_backoff: "exponential" | "linear" | "constant";
             retry_base_ms: number;
             retry_max_attempts: number;
+            schedule?: string;
             /** Format: uuid */
             script_id: string;
             /** Format: uuid */
             script_id_filter?: string | null;
             source_filter?: string;
+            timezone?: string;
+            topic?: string;
             /** Format: uuid */
             trigger_id_filter?: string | null;
             /** Format: date-time */
             updated_at: string;
+            visibility_timeout_seconds?: number;
         };
         TriggerDetails: {
+            batch_size?: number;
+            /** @enum {string} */
+            catch_up?: "none" | "last" | "all";
             collection_glob?: string;
+            concurrency?: number;
             kind: string;
+            max_lateness_seconds?: number;
+            next_runs?: string[];
             ops?: string[];
+            queue?: string;
+            schedule?: string;
             /** Format: uuid */
             script_id_filter?: string | null;
             source_filter?: string;
+            timezone?: string;
+            topic?: string;
             /** Format: uuid */
             trigger_id_filter?: string | null;
+            visibility_timeout_seconds?: number;
         };
         TriggerList: {
             next_cursor: string | null;
             triggers: components["schemas"]["Trigger"][];
         };
         TriggerPatch: {
+            batch_size?: number;
+            catch_up?: string;
             collection_glob?: string;
+            concurrency?: number;
             dispatch_mode?: string;
             enabled?: boolean;
+            max_lateness_seconds?: number;
             ops?: string[];
+            queue?: string;
             retry_backoff?: string;
             retry_base_ms?: number;
             retry_max_attempts?: number;
+            schedule?: string;
             /** Format: uuid */
             script_id?: string;
             /** Format: uuid */
             script_id_filter?: string;
             source_filter?: string;
+            timezone?: string;
+            topic?: string;
             /** Format: uuid */
             trigger_id_filter?: string;
+            visibility_timeout_seconds?: number;
         };
         User: {
             /** Format: date-time */
@@ -688,6 +965,19 @@ export interface components {
             is_active?: boolean;
             password?: string;
             username?: string;
+        };
+        Verification: {
+            /** Format: date-time */
+            at: string;
+            bytes_read: number;
+            error: string;
+            ok: boolean;
+            rows: number;
+            seconds: number;
+            /** Format: date-time */
+            state_of: string;
+            tables: components["schemas"]["TableRows"][];
+            txid: string;
         };
         Version: {
             api: number;

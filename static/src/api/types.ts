@@ -34,3 +34,11 @@ export type Key = Schemas['Key'];
 export type LoginSession = Schemas['Session'];
 export type AuditEntry = Schemas['AuditEntry'];
 export type System = Schemas['System'];
+export type Secret = Schemas['Secret'];
+export type Topic = Schemas['Topic'];
+export type Queue = Schemas['Queue'];
+export type QueueMessage = Schemas['QueueMessage'];
+export type OutboundRules = Schemas['OutboundRules'];
+export type Deployment = Schemas['Deployment'];
+/** What a deployment or a rollback changes. */
+export type Outcome = Schemas['Outcome'];

@@ -13,6 +13,8 @@ interface HttpRequest {
   method: string;
   host: string;
   path: string;
+  /** Absolute, with the query as it came; without /~slug. */
+  url: string;
   /** What the route's :names (and its host parameter) matched. */
   params: { [name: string]: string };
   /** A string each, a list when the name was repeated. */
@@ -54,6 +56,29 @@ interface DeadLetterEvent {
   };
 }
 
+/** A schedule's time has come. */
+interface CronEvent {
+  source: "cron";
+  op: "tick";
+  cron: {
+    schedule: string;
+    timezone: string;
+    /** When it was due, RFC 3339 in UTC. */
+    scheduled_at: string;
+    /** How much later it was put into the outbox. */
+    late_ms: number;
+    /** Somebody asked for it: "run now". */
+    manual: boolean;
+  };
+}
+
+/** A message was published. */
+interface PubSubEvent {
+  source: "pubsub";
+  op: "publish";
+  pubsub: { topic: string; message: any; published_at: string };
+}
+
 /** What the handler is called with. */
 interface Context {
   app: { id: string; slug: string };
@@ -69,12 +94,14 @@ interface Context {
   idempotencyKey: string;
   /** When the time limit ends, in Unix milliseconds. */
   deadline: number;
+  /** Only for scripts that were invoked: the arguments, null when there were none. */
+  args: any;
   /** Who acts; null for public HTTP. */
   principal: null | { id: string; username: string; role: "viewer" | "editor" | "app_admin" | null };
   /** Only for HTTP. */
   request: HttpRequest;
   /** Only for triggered runs: "event" in ctx. */
-  event: KvEvent | DeadLetterEvent;
+  event: KvEvent | DeadLetterEvent | CronEvent | PubSubEvent | QueueEvent | InvokeEvent;
   /** Commits what was written so far; it survives a later throw. */
   commit(): void;
 }
@@ -91,7 +118,7 @@ interface HttpResponse {
   isBase64?: boolean;
 }
 
-/** The default export of a script. Undefined answers 204, an HttpResponse its status, anything else 200 as JSON. */
+/** The default export of a script. Undefined answers 204, an HttpResponse or a Response its status, anything else 200 as JSON. */
 type Handler = (ctx: Context) => any;
 
 /** Thrown by a handler, it answers that status and body and commits nothing. */
@@ -213,6 +240,128 @@ declare const deadLetters: {
   };
 };
 
+/** How a request is sent. */
+interface HttpOptions {
+  /** A value each, a list for a header that is repeated. */
+  headers?: { [name: string]: string | number | boolean | string[] | null };
+  /** Is added to the URL's own query; null is left out, a list repeats its name. */
+  query?: { [name: string]: string | number | boolean | null | (string | number | boolean)[] };
+  /** The body, as JSON. */
+  json?: unknown;
+  /** The body: text, or bytes. */
+  body?: string | Bytes | Uint8Array;
+  /** The body, as the fields of an HTML form. */
+  form?: { [name: string]: string | number | boolean | null | (string | number | boolean)[] };
+  /** Seconds for all of it, at most 300; 10 when left out. */
+  timeout?: number;
+  /** Up to 5 redirects are followed, which is "follow"; "manual" answers the redirect, "error" throws. */
+  redirect?: "follow" | "manual" | "error";
+  /** What the answer's body becomes: "auto" goes by its content-type. */
+  as?: "auto" | "json" | "text" | "base64";
+}
+
+/** What a server answered, whatever the status. */
+interface HttpAnswer<T = any> {
+  status: number;
+  /** The status is 200 to 299. */
+  ok: boolean;
+  /** Names in lower case; repeated ones joined with ", ", but set-cookie is a list. */
+  headers: { [name: string]: string } & { "set-cookie"?: string[] };
+  /** By content-type: JSON as its value, text as a string, null when empty, anything else as base64. */
+  body: T;
+  /** True when body is base64. */
+  is_base64?: true;
+  /** Where the answer came from, after redirects. */
+  url: string;
+  redirected: boolean;
+}
+
+/**
+ * Calls other machines, and waits for the answer; only while a handler runs. Throws "forbidden" for addresses
+ * that scripts may not reach, "unreachable", "timeout" and "too_large". An execution that has called
+ * out is not run again after a conflict: it fails. At most 50 requests per execution.
+ */
+declare const http: {
+  get<T = any>(url: string, options?: HttpOptions): HttpAnswer<T>;
+  /** A body of its own may come before the options: text and bytes go as they are, anything else as JSON. */
+  post<T = any>(url: string, body: unknown, options: HttpOptions): HttpAnswer<T>;
+  post<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
+  put<T = any>(url: string, body: unknown, options: HttpOptions): HttpAnswer<T>;
+  put<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
+  patch<T = any>(url: string, body: unknown, options: HttpOptions): HttpAnswer<T>;
+  patch<T = any>(url: string, options?: HttpOptions | string | unknown[] | Uint8Array): HttpAnswer<T>;
+  delete<T = any>(url: string, options?: HttpOptions): HttpAnswer<T>;
+  request<T = any>(request: HttpOptions & { url: string; method?: string }): HttpAnswer<T>;
+  /**
+   * Stores the request; it is sent when this execution has committed, and again until the host takes it, over days if need be: in order per
+   * host, with an Idempotency-Key header that stays the same, which is also the answer. Secrets in it are stored by their names.
+   */
+  later(request: Omit<HttpOptions, "as"> & { url: string; method?: string }): string;
+};
+
+/**
+ * http.request as other runtimes have it. The answer is there when it returns: several requests run one after the other. What http throws
+ * rejects it, with the same names; a signal made by AbortSignal.timeout bounds it.
+ */
+declare function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+
+/** The app's secrets, which are set by the API, the dashboard or picloud secrets, and read here alone. */
+declare const secrets: {
+  /** The value of a secret, undefined when it isn't set; only while a handler runs. What was read is hidden in the execution's log. */
+  get(name: string): string | undefined;
+};
+
+/** Messages to everybody who listens to a topic: triggers, and subscribers from outside where the topic is registered for them. */
+declare const pubsub: {
+  /**
+   * Publishes message when this execution commits. Each trigger that listens gets it as an event of its own, with its own
+   * retries. Topics are 1 to 128 bytes, messages up to 256 KiB as JSON.
+   */
+  publishDurable(topic: string, message: any): void;
+  /**
+   * A token with which its holder may listen to topics (each a name or "prefix*") that are registered for subscribers from
+   * outside, at /realtime/topics/…, for ttlSeconds: 10 seconds to 24 hours, an hour when left out. It can't be taken back.
+   */
+  subscriberToken(topics: string | string[], ttlSeconds?: number): string;
+};
+
+/** How a message is sent. */
+interface QueueOptions {
+  /** How long until it may be received, up to a year; 0 when left out. */
+  delaySeconds?: number;
+  /** Messages with one key (up to 256 bytes) are received in the order in which they were sent, one at a time. */
+  key?: string;
+  /** A second message with it (up to 256 bytes) is not stored, for 5 minutes unless the operator changed that. */
+  dedupId?: string;
+}
+
+/** One message, as its receiver sees it. */
+interface QueueMessage<T = any> {
+  /** The same for every attempt: what to hand on as idempotency key. */
+  id: string;
+  body: T;
+  /** 1 for the first. */
+  attempt: number;
+  enqueued_at: string;
+  key?: string;
+}
+
+/** ctx.event of the script that receives a queue's messages. Returning acknowledges all of them, a throw none; {failed: [ids]} all but those. */
+interface QueueEvent<T = any> {
+  source: "queue";
+  op: "receive";
+  queue: { name: string; messages: QueueMessage<T>[] };
+}
+
+/** The app's queues. Messages wait until a trigger receives them. */
+declare const queue: {
+  /**
+   * Puts a message (up to 256 KiB as JSON) into the queue of that name (1 to 128 bytes) when this execution commits, and answers its
+   * id; the queue need not exist. With a dedupId that is known, it answers the id of the first message and stores nothing.
+   */
+  enqueue(name: string, message: any, options?: QueueOptions): string;
+};
+
 /** Cryptographically secure random values. */
 declare const random: {
   /** A whole number from low to high, both included. */
@@ -323,4 +472,283 @@ declare const crypto: {
   hmacSha256(key: string | Bytes, data: string | Bytes): string;
   /** Compares without telling by its time where the two differ. */
   timingSafeEqual(a: string | Bytes, b: string | Bytes): boolean;
+};
+
+// The web's classes, as in other runtimes. Only scripts for QuickJS have them.
+
+type HeadersInit = Headers | Iterable<[string, string] | string[]> | { [name: string]: string };
+type BodyInit = string | ArrayBuffer | ArrayBufferView | Blob | FormData | URLSearchParams | ReadableStream | null;
+
+/** Names and values of headers; names in any case. */
+declare class Headers {
+  constructor(init?: HeadersInit);
+  append(name: string, value: string): void;
+  delete(name: string): void;
+  get(name: string): string | null;
+  /** Each cookie by itself: get joins repeated headers with ", ". */
+  getSetCookie(): string[];
+  has(name: string): boolean;
+  set(name: string, value: string): void;
+  forEach(f: (value: string, name: string, headers: Headers) => void, self?: any): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+
+/** What Request and Response share. A body can be read once; clone() makes a second one. */
+interface Body {
+  readonly headers: Headers;
+  readonly body: ReadableStream | null;
+  readonly bodyUsed: boolean;
+  text(): Promise<string>;
+  json(): Promise<any>;
+  bytes(): Promise<Uint8Array>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  blob(): Promise<Blob>;
+  formData(): Promise<FormData>;
+}
+
+interface RequestInit {
+  method?: string;
+  headers?: HeadersInit;
+  body?: BodyInit;
+  redirect?: "follow" | "error" | "manual";
+  signal?: AbortSignal;
+}
+
+interface Request extends Body {}
+declare class Request {
+  constructor(input: string | URL | Request, init?: RequestInit);
+  /** Absolute. */
+  readonly url: string;
+  readonly method: string;
+  readonly signal: AbortSignal;
+  readonly redirect: string;
+  readonly cache: string;
+  readonly credentials: string;
+  readonly mode: string;
+  readonly keepalive: boolean;
+  clone(): Request;
+}
+
+interface ResponseInit {
+  /** 200 to 599. */
+  status?: number;
+  statusText?: string;
+  headers?: HeadersInit;
+}
+
+interface Response extends Body {}
+/** What a fetch handler answers, and any other handler may. */
+declare class Response {
+  constructor(body?: BodyInit, init?: ResponseInit);
+  static json(data: any, init?: ResponseInit): Response;
+  static redirect(url: string | URL, status?: 301 | 302 | 303 | 307 | 308): Response;
+  static error(): Response;
+  readonly status: number;
+  readonly statusText: string;
+  readonly ok: boolean;
+  readonly url: string;
+  readonly redirected: boolean;
+  readonly type: string;
+  clone(): Response;
+}
+
+/** The context of a fetch handler. */
+interface FetchContext extends Context {
+  /** Waits for the promise before the execution ends; what it writes is part of the one commit, and its failure fails the execution. */
+  waitUntil(promise: any): void;
+  /** Does nothing: there is no server behind this one. */
+  passThroughOnException(): void;
+}
+
+/** The second argument of a fetch handler: slug and name of its app and script. */
+interface FetchEnv {
+  APP: string;
+  SCRIPT: string;
+}
+
+/** A default export of this form answers requests, as in other runtimes. */
+interface FetchHandler {
+  fetch(request: Request, env: FetchEnv, ctx: FetchContext): Response | Promise<Response>;
+}
+
+/** A URL by the WHATWG's rules. */
+declare class URL {
+  constructor(url: string | URL, base?: string | URL);
+  static canParse(url: string | URL, base?: string | URL): boolean;
+  static parse(url: string | URL, base?: string | URL): URL | null;
+  href: string;
+  readonly origin: string;
+  protocol: string;
+  username: string;
+  password: string;
+  host: string;
+  hostname: string;
+  port: string;
+  pathname: string;
+  search: string;
+  hash: string;
+  readonly searchParams: URLSearchParams;
+  toString(): string;
+  toJSON(): string;
+}
+
+declare class URLSearchParams {
+  constructor(init?: string | Iterable<[string, string] | string[]> | { [name: string]: any });
+  readonly size: number;
+  append(name: string, value: any): void;
+  delete(name: string, value?: any): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string, value?: any): boolean;
+  set(name: string, value: any): void;
+  sort(): void;
+  forEach(f: (value: string, name: string, params: URLSearchParams) => void, self?: any): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  toString(): string;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+
+declare class TextEncoder {
+  readonly encoding: string;
+  encode(text?: string): Uint8Array;
+  encodeInto(text: string, into: Uint8Array): { read: number; written: number };
+}
+
+/** Reads UTF-8. */
+declare class TextDecoder {
+  constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean });
+  readonly encoding: string;
+  readonly fatal: boolean;
+  readonly ignoreBOM: boolean;
+  decode(input?: ArrayBuffer | ArrayBufferView, options?: { stream?: boolean }): string;
+}
+
+declare class Blob {
+  constructor(parts?: Iterable<string | ArrayBuffer | ArrayBufferView | Blob>, options?: { type?: string });
+  readonly size: number;
+  readonly type: string;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  bytes(): Promise<Uint8Array>;
+  text(): Promise<string>;
+  stream(): ReadableStream;
+  slice(from?: number, to?: number, type?: string): Blob;
+}
+
+declare class File extends Blob {
+  constructor(parts: Iterable<string | ArrayBuffer | ArrayBufferView | Blob>, name: string, options?: { type?: string; lastModified?: number });
+  readonly name: string;
+  readonly lastModified: number;
+}
+
+declare class FormData {
+  append(name: string, value: any, file?: string): void;
+  delete(name: string): void;
+  get(name: string): string | File | null;
+  getAll(name: string): (string | File)[];
+  has(name: string): boolean;
+  set(name: string, value: any, file?: string): void;
+  forEach(f: (value: string | File, name: string, form: FormData) => void, self?: any): void;
+  entries(): IterableIterator<[string, string | File]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string | File>;
+  [Symbol.iterator](): IterableIterator<[string, string | File]>;
+}
+
+/** A body in pieces. Answers are sent when the handler has ended, so one is read to its end first. */
+declare class ReadableStream {
+  constructor(source?: {
+    start?(controller: ReadableStreamDefaultController): any;
+    pull?(controller: ReadableStreamDefaultController): any;
+    cancel?(reason?: any): any;
+  });
+  static from(list: Iterable<any> | AsyncIterable<any>): ReadableStream;
+  readonly locked: boolean;
+  getReader(): ReadableStreamDefaultReader;
+  cancel(reason?: any): Promise<void>;
+  tee(): [ReadableStream, ReadableStream];
+  values(): AsyncIterableIterator<any>;
+  [Symbol.asyncIterator](): AsyncIterableIterator<any>;
+}
+
+declare class ReadableStreamDefaultReader {
+  constructor(stream: ReadableStream);
+  read(): Promise<{ value: any; done: boolean }>;
+  cancel(reason?: any): Promise<void>;
+  releaseLock(): void;
+}
+
+declare class ReadableStreamDefaultController {
+  private constructor();
+  readonly desiredSize: number;
+  enqueue(chunk: any): void;
+  close(): void;
+  error(why?: any): void;
+}
+
+declare class DOMException extends Error {
+  constructor(message?: string, name?: string);
+  readonly name: string;
+  readonly code: number;
+}
+
+declare class Event {
+  constructor(type: string, init?: { cancelable?: boolean });
+  readonly type: string;
+  readonly cancelable: boolean;
+  readonly defaultPrevented: boolean;
+  preventDefault(): void;
+}
+
+declare class EventTarget {
+  addEventListener(type: string, f: ((event: any) => void) | { handleEvent(event: any): void } | null, options?: boolean | { once?: boolean }): void;
+  removeEventListener(type: string, f: any): void;
+  dispatchEvent(event: Event): boolean;
+}
+
+/** There are no timers: AbortSignal.timeout bounds calls to the outside world only. */
+declare class AbortSignal extends EventTarget {
+  private constructor();
+  static abort(reason?: any): AbortSignal;
+  static timeout(milliseconds: number): AbortSignal;
+  static any(signals: Iterable<AbortSignal>): AbortSignal;
+  onabort: ((event: Event) => void) | null;
+  readonly aborted: boolean;
+  readonly reason: any;
+  throwIfAborted(): void;
+}
+
+declare class AbortController {
+  readonly signal: AbortSignal;
+  abort(reason?: any): void;
+}
+
+/** Base64 of a string of bytes (characters up to U+00FF). */
+declare function btoa(text: string): string;
+declare function atob(text: string): string;
+declare function queueMicrotask(f: () => void): void;
+/** Copies what JSON can hold, and dates, maps, sets, bytes and errors, with their cycles. */
+declare function structuredClone<T>(value: T): T;
+
+/** A call that invoke.later asked for. */
+interface InvokeEvent {
+  source: "invoke";
+  op: "call";
+  /** script is what it was called by; args are also ctx.args. */
+  invoke: { script: string; args: any };
+}
+
+/** Calls another script of the app, by its name or id. */
+declare const invoke: {
+  /**
+   * Runs it now, in this execution: its writes are part of the one commit, its time is what is left of this one's. It finds the
+   * arguments as ctx.args and has no ctx.request. Answers what it returned; what it throws is thrown here.
+   */
+  <T = any>(script: string, args?: unknown): T;
+  /** Runs it in an execution of its own, which begins after this one has committed; attempts and dead letters are like those of any event. Answers the event's id. */
+  later(script: string, args?: unknown, options?: { delaySeconds?: number }): string;
 };

@@ -11,6 +11,10 @@ export function scripts(app: () => string) {
     get all(): Script[] {
       return loaded.data ?? [];
     },
+    /** Those that can be run: modules can't. */
+    get functions(): Script[] {
+      return (loaded.data ?? []).filter((s) => s.kind !== 'module');
+    },
     /** The function's name, or the end of its id when it is gone. */
     name(id: string | null | undefined): string {
       if (!id) return '—';

@@ -6,6 +6,7 @@ import Audit from './Audit.svelte';
 import Data from './Data.svelte';
 import DeadLetter from './DeadLetter.svelte';
 import DeadLetters from './DeadLetters.svelte';
+import Deployments from './Deployments.svelte';
 import Domains from './Domains.svelte';
 import Execution from './Execution.svelte';
 import Executions from './Executions.svelte';
@@ -17,10 +18,13 @@ import Members from './Members.svelte';
 import Missing from './Missing.svelte';
 import Outbox from './Outbox.svelte';
 import Overview from './Overview.svelte';
+import Queues from './Queues.svelte';
 import Routes from './Routes.svelte';
+import Secrets from './Secrets.svelte';
 import Settings from './Settings.svelte';
 import Setup from './Setup.svelte';
 import System from './System.svelte';
+import Topics from './Topics.svelte';
 import Tour from './Tour.svelte';
 import Triggers from './Triggers.svelte';
 import Users from './Users.svelte';
@@ -52,6 +56,11 @@ export const pages: Page[] = [
   { pattern: '/apps/:app/triggers', view: Triggers },
   { pattern: '/apps/:app/data', view: Data },
   { pattern: '/apps/:app/data/:collection', view: Data },
+  { pattern: '/apps/:app/queues', view: Queues },
+  { pattern: '/apps/:app/queues/:queue', view: Queues },
+  { pattern: '/apps/:app/topics', view: Topics },
+  { pattern: '/apps/:app/secrets', view: Secrets },
+  { pattern: '/apps/:app/deployments', view: Deployments },
   { pattern: '/apps/:app/outbox', view: Outbox },
   { pattern: '/apps/:app/dead-letters', view: DeadLetters },
   { pattern: '/apps/:app/dead-letters/:letter', view: DeadLetter },
@@ -81,8 +90,8 @@ export function find(path: string): Found {
 }
 
 // The parts of a page that are its own states, not another page.
-const states = /\/:(tab|collection)$/;
+const states = /\/:(tab|collection|queue)$/;
 
-function key(page: Page, { tab: _tab, collection: _collection, ...params }: Params) {
+function key(page: Page, { tab: _tab, collection: _collection, queue: _queue, ...params }: Params) {
   return page.pattern.replace(states, '') + JSON.stringify(params);
 }
