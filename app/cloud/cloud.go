@@ -328,7 +328,7 @@ type PubSubFilter struct {
 
 // QueueFilter says which queue a trigger consumes, and how.
 type QueueFilter struct {
-	Queue                    string `json:"queue" required:"true"`      // a queue has one trigger
+	Name                     string `json:"queue" required:"true"`      // of the queue, which has one trigger
 	BatchSize                int    `json:"batch_size"`                 // most messages of one execution, 1-100
 	Concurrency              int    `json:"concurrency"`                // most executions at once, 1-1024
 	VisibilityTimeoutSeconds int    `json:"visibility_timeout_seconds"` // how long an execution may hold its messages; 0: the script's time limit and some grace

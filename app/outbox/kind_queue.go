@@ -42,7 +42,7 @@ func checkQueue(t *cloud.Trigger) error {
 		f.Concurrency = defaultConcurrency
 	}
 	t.Queue = &f
-	if err := checkQueueName(f.Queue); err != nil {
+	if err := checkQueueName(f.Name); err != nil {
 		return err
 	}
 	switch {
@@ -78,7 +78,7 @@ type QueuePatch struct {
 
 func patchQueue(t *cloud.Trigger, p *FilterPatch) {
 	f, own := *t.Queue, take(&p.QueuePatch)
-	set(&f.Queue, own.Queue)
+	set(&f.Name, own.Queue)
 	set(&f.BatchSize, own.BatchSize)
 	set(&f.Concurrency, own.Concurrency)
 	set(&f.VisibilityTimeoutSeconds, own.VisibilityTimeoutSeconds)
@@ -91,9 +91,9 @@ func storeQueue(tx *db.Tx, t *cloud.Trigger) error {
 		INSERT INTO queue_trigger_details (trigger_id, app_id, queue, batch_size, concurrency, visibility_timeout_seconds) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (trigger_id) DO UPDATE SET queue = excluded.queue, batch_size = excluded.batch_size,
 			concurrency = excluded.concurrency, visibility_timeout_seconds = excluded.visibility_timeout_seconds`,
-		t.ID, t.AppID, f.Queue, f.BatchSize, f.Concurrency, f.VisibilityTimeoutSeconds)
+		t.ID, t.AppID, f.Name, f.BatchSize, f.Concurrency, f.VisibilityTimeoutSeconds)
 	if db.IsUnique(err) {
-		return cloud.Errorf(cloud.Conflict, "the queue %q has a trigger already: change or delete that one, a queue has one consumer", f.Queue)
+		return cloud.Errorf(cloud.Conflict, "the queue %q has a trigger already: change or delete that one, a queue has one consumer", f.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("store queue trigger: %w", err)
@@ -104,7 +104,7 @@ func storeQueue(tx *db.Tx, t *cloud.Trigger) error {
 func loadQueue(rx *db.Rx, t *cloud.Trigger) error {
 	f := &cloud.QueueFilter{}
 	err := rx.QueryRow(`SELECT queue, batch_size, concurrency, visibility_timeout_seconds FROM queue_trigger_details WHERE trigger_id = ?`, t.ID).
-		Scan(&f.Queue, &f.BatchSize, &f.Concurrency, &f.VisibilityTimeoutSeconds)
+		Scan(&f.Name, &f.BatchSize, &f.Concurrency, &f.VisibilityTimeoutSeconds)
 	if err != nil {
 		return fmt.Errorf("load queue trigger %s: %w", t.ID, err)
 	}
@@ -114,13 +114,13 @@ func loadQueue(rx *db.Rx, t *cloud.Trigger) error {
 
 // queueChanged opens and closes lanes.
 func queueChanged(o *Outbox, tx *db.Tx, before, after *cloud.Trigger) error {
-	if before != nil && (after == nil || after.Queue.Queue != before.Queue.Queue) {
-		if err := o.refreshLane(tx, laneID{before.AppID, QueueLane(before.Queue.Queue)}); err != nil {
+	if before != nil && (after == nil || after.Queue.Name != before.Queue.Name) {
+		if err := o.refreshLane(tx, laneID{before.AppID, QueueLane(before.Queue.Name)}); err != nil {
 			return err
 		}
 	}
 	if after == nil {
 		return nil
 	}
-	return o.refreshLane(tx, laneID{after.AppID, QueueLane(after.Queue.Queue)})
+	return o.refreshLane(tx, laneID{after.AppID, QueueLane(after.Queue.Name)})
 }

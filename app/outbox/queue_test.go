@@ -43,7 +43,7 @@ func (b *box) patch(id cloud.TriggerID, p TriggerPatch) {
 // consume creates the trigger of queue q.
 func (b *box) consume(s cloud.ScriptID, f cloud.QueueFilter) *cloud.Trigger {
 	b.t.Helper()
-	f.Queue = "q"
+	f.Name = "q"
 	return b.trigger(&cloud.Trigger{ScriptID: s, Kind: cloud.SourceQueue, Queue: &f, RetryMaxAttempts: 3, RetryBackoff: Constant, RetryBaseMS: 10_000})
 }
 
@@ -444,7 +444,7 @@ func TestQueueHasOneTrigger(t *testing.T) {
 	s := b.script(b.app, nil)
 	first := b.consume(s, cloud.QueueFilter{})
 	make := func(queue string) (*cloud.Trigger, error) {
-		x := &cloud.Trigger{AppID: b.app, ScriptID: s, Kind: cloud.SourceQueue, Enabled: true, RegisteredByPrincipal: b.user, Queue: &cloud.QueueFilter{Queue: queue}}
+		x := &cloud.Trigger{AppID: b.app, ScriptID: s, Kind: cloud.SourceQueue, Enabled: true, RegisteredByPrincipal: b.user, Queue: &cloud.QueueFilter{Name: queue}}
 		return x, b.CreateTrigger(t.Context(), x)
 	}
 	_, err := make("q")
@@ -464,11 +464,11 @@ func TestQueueHasOneTrigger(t *testing.T) {
 	}
 	for name, f := range map[string]cloud.QueueFilter{
 		"empty":       {},
-		"too long":    {Queue: strings.Repeat("q", 129)},
-		"UTF-8":       {Queue: "\xff"},
-		"batch_size":  {Queue: "x", BatchSize: 101},
-		"concurrency": {Queue: "x", Concurrency: -1},
-		"visibility":  {Queue: "x", VisibilityTimeoutSeconds: 43201},
+		"too long":    {Name: strings.Repeat("q", 129)},
+		"UTF-8":       {Name: "\xff"},
+		"batch_size":  {Name: "x", BatchSize: 101},
+		"concurrency": {Name: "x", Concurrency: -1},
+		"visibility":  {Name: "x", VisibilityTimeoutSeconds: 43201},
 	} {
 		err := b.CreateTrigger(t.Context(), &cloud.Trigger{AppID: b.app, ScriptID: s, Kind: cloud.SourceQueue, RegisteredByPrincipal: b.user, Queue: &f})
 		if cloud.KindOf(err) != cloud.Invalid {

@@ -184,7 +184,7 @@ func (in queueTriggerInput) make() (*cloud.Trigger, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Queue = &cloud.QueueFilter{Queue: in.Queue, VisibilityTimeoutSeconds: in.VisibilityTimeoutSeconds}
+	t.Queue = &cloud.QueueFilter{Name: in.Queue, VisibilityTimeoutSeconds: in.VisibilityTimeoutSeconds}
 	if in.BatchSize != nil {
 		if t.Queue.BatchSize = *in.BatchSize; t.Queue.BatchSize < 1 {
 			return nil, cloud.Errorf(cloud.Invalid, "batch_size: want 1 or more")
