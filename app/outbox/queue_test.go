@@ -215,9 +215,6 @@ func TestQueueBatches(t *testing.T) {
 		b.send("e", delay(5*time.Second))
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if got := said.all(); got != "a+bad+b c+d e" && got != "a+bad+b c+d a2+bad2+b2 e" && got != "a+bad+b c+d a2+bad2+e b2" {
-			t.Logf("then: %q", got) // which come together is a matter of the clock
-		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		stop()
@@ -231,8 +228,9 @@ func TestQueueBatches(t *testing.T) {
 				t.Errorf("letter: got %+v", l)
 			}
 		}
-		if len(letters) == 0 || letters[0].Attempts[0].ExecutionID != b.records()[0].inv.ID {
-			t.Errorf("%d letters; the first attempt isn't the first execution", len(letters))
+		// The first executions may be recorded in any order.
+		if len(letters) == 0 || !slices.ContainsFunc(b.records()[:2], func(r record) bool { return r.inv.ID == letters[0].Attempts[0].ExecutionID }) {
+			t.Errorf("%d letters; the first attempt isn't one of the first executions", len(letters))
 		}
 		if n := b.count(`SELECT count(*) FROM outbox`); n != 0 {
 			t.Errorf("messages left: got %d, want 0", n)
