@@ -48,7 +48,7 @@ func TestKillSendsStoredRequests(t *testing.T) {
 	const clients = 4
 	kills := 4
 	if long() {
-		kills = 100
+		kills = 40
 	}
 	in, to := newInstance(t), newReceiver(t)
 	in.must(t, "PUT", "/api/v1/admin/apps/default/outbound", map[string]any{"allow": []string{"127.0.0.1"}})

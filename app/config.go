@@ -298,10 +298,9 @@ func integer[N int | int64](field func(*Config) *N, least, most N) func(*Config,
 }
 
 func milliseconds(field func(*Config) *time.Duration, least, most int64) func(*Config, string) error {
-	var n int64
-	parse := integer(func(*Config) *int64 { return &n }, least, most)
 	return func(c *Config, v string) error {
-		if err := parse(c, v); err != nil {
+		var n int64
+		if err := integer(func(*Config) *int64 { return &n }, least, most)(c, v); err != nil {
 			return err
 		}
 		*field(c) = time.Duration(n) * time.Millisecond

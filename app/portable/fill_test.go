@@ -64,11 +64,24 @@ func (f *filler) fill(t *testing.T, all []table, most int) {
 		if details != "" {
 			rows = len(f.keys[details])
 		}
+		made := map[string]bool{} // keys: one that is all references may come up again
 		for n := range rows {
 			r := f.row(&tt)
 			if details != "" {
 				r[tt.index(tt.key[0])] = f.keys[details][n]
 			}
+			key := ""
+			for _, c := range tt.key {
+				if at := tt.index(c); at >= 0 {
+					key += fmt.Sprint(r[at])
+				} else {
+					key += fmt.Sprint(n)
+				}
+			}
+			if made[key] {
+				continue
+			}
+			made[key] = true
 			if err := tt.put(f.tx, r); err != nil {
 				t.Fatalf("%s: %v: %v", tt.name, r, err)
 			}
