@@ -23,6 +23,7 @@ type cronLoop struct {
 const (
 	cronBatch = 100 // triggers that tick in one transaction
 	cronRetry = 5 * time.Second
+	cronRest  = 24 * time.Hour // while there is no schedule at all
 )
 
 // serveCron sleeps until the earliest tick, at most for a tick of the dispatcher, and is woken
@@ -117,11 +118,15 @@ func (o *Outbox) tickAll(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// untilTick is how long to sleep until next, 0 being never.
+// untilTick is how long to sleep until next, 0 being never: then no schedule is in force, and
+// a change will wake the loop. Otherwise it doesn't sleep long, because the clock may jump.
 func (o *Outbox) untilTick(next cloud.Time, refused bool) time.Duration {
 	wait := tick
-	if refused {
+	switch {
+	case refused:
 		wait = cronRetry
+	case next == 0:
+		return cronRest
 	}
 	if next == 0 {
 		return wait
