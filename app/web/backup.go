@@ -2,11 +2,9 @@ package web
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"os"
 	"strconv"
-	"time"
 
 	"picloud/app/cloud"
 )
@@ -46,9 +44,6 @@ var errNoBackup = cloud.Errorf(cloud.Conflict, "this instance makes no copies")
 
 // downloads bounds the copies that are made at once: each takes the room of the database.
 const downloads = 1
-
-// stall is how long the reader of a download may take for one piece of it.
-const stall = time.Minute
 
 func (s *Server) backupStatus(_ context.Context, _ *request, _ none) (SystemReplication, error) {
 	return s.Backup.Status(), nil
@@ -112,25 +107,4 @@ func (s *Server) backupCopy(ctx context.Context, q *request, _ none) error {
 		s.log.Warn("a download of the database was broken off", "err", err)
 	}
 	return nil
-}
-
-// sendFile writes f piece by piece; a reader that takes none for a while is given up.
-func sendFile(w http.ResponseWriter, f io.Reader) error {
-	control := http.NewResponseController(w)
-	buf := make([]byte, 256<<10)
-	for {
-		n, err := f.Read(buf)
-		if n > 0 {
-			_ = control.SetWriteDeadline(time.Now().Add(stall)) // a writer without deadlines has none to move
-			if _, err := w.Write(buf[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -78,28 +78,11 @@ func (s *Server) exportApp(ctx context.Context, q *request, _ none) error {
 	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 	h.Set("Content-Disposition", `attachment; filename="`+q.app.Slug+"-"+s.Now().UTC().Format("20060102T150405Z")+`.picloud"`)
 	q.w.WriteHeader(http.StatusOK)
-	if err := copyOut(q.w, f); err != nil {
+	if err := sendFile(q.w, f); err != nil {
 		s.log.Warn("a download of an app was broken off", "app", q.appID, "err", err)
 	}
 	return nil
 }
-
-// patience is how long a peer may take for one piece of a file.
-const patience = time.Minute
-
-// copyOut writes f piece by piece; a reader that takes none for a while is given up.
-func copyOut(w http.ResponseWriter, f io.Reader) error {
-	control := http.NewResponseController(w)
-	_, err := io.Copy(writerFunc(func(b []byte) (int, error) {
-		_ = control.SetWriteDeadline(time.Now().Add(patience)) // a recorder in tests has none
-		return w.Write(b)
-	}), f)
-	return err
-}
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // uploaded is the body of a request that brings a file: bounded, and given up when nothing
 // comes for a while.
