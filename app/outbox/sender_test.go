@@ -42,7 +42,8 @@ func TestUncountedAttempts(t *testing.T) {
 		for _, op := range []string{"a", "refused", "b"} {
 			b.message(Message{Op: op, Lane: HTTPLane("x"), Key: "x", Payload: []byte(`{}`)})
 		}
-		time.Sleep(2 * day)
+		time.Sleep(2*day + 500*time.Millisecond) // between two attempts
+		synctest.Wait()
 		rows, _, err := b.Rows(t.Context(), b.app, cloud.Page{})
 		if err != nil || len(rows) != 3 || rows[0].AttemptCount != 0 || len(rows[0].Attempts) != 2 || rows[0].Attempts[1].At.Time().Sub(rows[0].Attempts[0].At.Time()) < 2*day-day/24 {
 			t.Fatalf("after two days: got %+v %v", rows, err)
