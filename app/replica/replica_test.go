@@ -15,8 +15,14 @@ func targets(t *testing.T, f func(t *testing.T, yml string)) {
 	t.Run("s3", func(t *testing.T) { f(t, newS3(t).yml("pi")) })
 }
 
+// everyTarget is targets with sftp, which has no lease and tells times to the second.
+func everyTarget(t *testing.T, f func(t *testing.T, yml string)) {
+	targets(t, f)
+	t.Run("sftp", func(t *testing.T) { f(t, sftpYML(t)) })
+}
+
 func TestLostDeviceComesBack(t *testing.T) {
-	targets(t, func(t *testing.T, yml string) {
+	everyTarget(t, func(t *testing.T, yml string) {
 		d := newDevice(t, yml)
 		d.start(Options{})
 		d.insert("a")
@@ -39,7 +45,7 @@ func TestLostDeviceComesBack(t *testing.T) {
 
 // Nobody asks for Sync: the loops do it.
 func TestLoopsReplicate(t *testing.T) {
-	targets(t, func(t *testing.T, yml string) {
+	everyTarget(t, func(t *testing.T, yml string) {
 		d := newDevice(t, yml)
 		d.start(Options{})
 		d.insert("a")
