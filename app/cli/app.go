@@ -217,16 +217,21 @@ func domainRemove() *cobra.Command {
 }
 
 func outboundShow() *cobra.Command {
-	return remoteCommand("show", "Show which private addresses and hosts the app's scripts may call", cobra.NoArgs, func(r *remote, _ []string) error {
-		path, err := r.inApp("outbound")
+	return showOfApp("Show which private addresses and hosts the app's scripts may call", "outbound")
+}
+
+// showOfApp shows what the API has of an app under one name.
+func showOfApp(short, name string) *cobra.Command {
+	return remoteCommand("show", short, cobra.NoArgs, func(r *remote, _ []string) error {
+		path, err := r.inApp(name)
 		if err != nil {
 			return err
 		}
-		o, err := r.ask(http.MethodGet, path, nil)
+		found, err := r.ask(http.MethodGet, path, nil)
 		if err != nil {
 			return err
 		}
-		return r.showAll(o)
+		return r.showAll(found)
 	})
 }
 
@@ -245,17 +250,7 @@ func outboundSet() *cobra.Command {
 }
 
 func quotaShow() *cobra.Command {
-	return remoteCommand("show", "Show what the app may use at most; 0 is no limit", cobra.NoArgs, func(r *remote, _ []string) error {
-		path, err := r.inApp("quotas")
-		if err != nil {
-			return err
-		}
-		q, err := r.ask(http.MethodGet, path, nil)
-		if err != nil {
-			return err
-		}
-		return r.showAll(q)
-	})
+	return showOfApp("Show what the app may use at most; 0 is no limit", "quotas")
 }
 
 func quotaSet() *cobra.Command {

@@ -121,17 +121,14 @@ func (o *Outbox) tickAll(ctx context.Context) (time.Duration, error) {
 // untilTick is how long to sleep until next, 0 being never: then no schedule is in force, and
 // a change will wake the loop. Otherwise it doesn't sleep long, because the clock may jump.
 func (o *Outbox) untilTick(next cloud.Time, refused bool) time.Duration {
-	wait := tick
-	switch {
-	case refused:
-		wait = cronRetry
-	case next == 0:
-		return cronRest
+	wait := cronRest
+	if next != 0 {
+		wait = min(tick, max(next.Time().Sub(o.o.Now()), time.Millisecond))
 	}
-	if next == 0 {
-		return wait
+	if refused {
+		wait = min(wait, cronRetry)
 	}
-	return min(wait, max(next.Time().Sub(o.o.Now()), time.Millisecond))
+	return wait
 }
 
 // cronTrigger is an enabled trigger whose tick is due, and what is to become of it.
