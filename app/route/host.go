@@ -127,7 +127,7 @@ func canonicalHost(h string) string {
 		h = name
 	}
 	h = strings.TrimSuffix(h, ".")
-	if len(h) > maxHost {
+	if len(h) > maxHost || strings.HasPrefix(h, ".") || strings.Contains(h, "..") {
 		return ""
 	}
 	return strings.ToLower(h)

@@ -28,6 +28,9 @@ type answer struct {
 
 func (m *model) find(host, method, path string) Outcome {
 	host = strings.ToLower(host)
+	if slices.Contains(strings.Split(host, "."), "") {
+		host = "" // a name with an empty label is none
+	}
 	segs, slash, ok := modelSegments(path)
 	if !ok {
 		return Outcome{}
