@@ -23,6 +23,8 @@ type peer struct {
 	requests   map[string][]byte // by bench name
 	stop       func()
 	pid        int
+	dir        string  // of picloud's data
+	admin      *client // of picloud, logged in
 }
 
 func httpBench(args []string) error {
@@ -139,9 +141,8 @@ func startPicloud(bin, durability string) (*peer, error) {
 	}
 	stop := p.stop
 	p.stop = func() { stop(); os.RemoveAll(dir) }
-	p.addr = addr
-	c := &client{base: "http://" + addr}
-	if err := c.deploy(); err != nil {
+	p.addr, p.dir, p.admin = addr, dir, &client{base: "http://" + addr}
+	if err := p.admin.deploy(); err != nil {
 		p.stop()
 		return nil, err
 	}

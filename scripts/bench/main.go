@@ -3,6 +3,8 @@
 //	go run . http  -picloud BIN -pocketbase BIN   hello and insert over HTTP
 //	go run . queue                                jobs per second and pick-up latency
 //	go run . backlog -picloud BIN                 what one app's backlog costs the others
+//	go run . knee    -picloud BIN                 the highest open-loop rate, and latency at half of it
+//	go run . soak    -picloud BIN -d 30m          leaks under a mixed load
 package main
 
 import (
@@ -14,11 +16,13 @@ var benches = map[string]func(args []string) error{
 	"http":    httpBench,
 	"queue":   queueBench,
 	"backlog": backlogBench,
+	"knee":    kneeBench,
+	"soak":    soakBench,
 }
 
 func main() {
 	if len(os.Args) < 2 || benches[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|knee|soak [flags]")
 		os.Exit(2)
 	}
 	if err := benches[os.Args[1]](os.Args[2:]); err != nil {
