@@ -120,16 +120,20 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// binary is the program under test.
+func binary() (string, error) {
+	if exe := os.Getenv("PICLOUD_BIN"); exe != "" {
+		return exe, nil
+	}
+	return exec.LookPath("picloud")
+}
+
 // start runs the binary and waits until it is ready. Its log goes beside the data directory.
 func (in *instance) start(env []string, args ...string) error {
-	exe := os.Getenv("PICLOUD_BIN")
-	if exe == "" {
-		var err error
-		if exe, err = exec.LookPath("picloud"); err != nil {
-			return err
-		}
+	exe, err := binary()
+	if err != nil {
+		return err
 	}
-	var err error
 	in.log, err = os.OpenFile(filepath.Join(filepath.Dir(in.dir), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

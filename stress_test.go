@@ -202,7 +202,7 @@ func (in *instance) drain(t *testing.T) {
 // a kill may or may not be there, but never twice.
 func (in *instance) checkOnce(t *testing.T, accepted *sync.Map, collections ...string) {
 	t.Helper()
-	in.deploy(t, "dump", `export default (ctx) => kv.collection(ctx.request.query.c).entries({ cursor: ctx.request.query.cursor, limit: 1000 })`, "/dump", "sync")
+	in.deploy(t, "dump", dumpSource, "/dump", "sync")
 	for _, collection := range collections {
 		counts := in.dump(t, collection)
 		for id, n := range counts {
@@ -225,7 +225,9 @@ func (in *instance) checkOnce(t *testing.T, accepted *sync.Map, collections ...s
 	}
 }
 
-// dump reads a whole collection through the script of checkOnce.
+const dumpSource = `export default (ctx) => kv.collection(ctx.request.query.c).entries({ cursor: ctx.request.query.cursor, limit: 1000 })`
+
+// dump reads a whole collection through the script dumpSource, at /dump.
 func (in *instance) dump(t *testing.T, collection string) map[string]any {
 	t.Helper()
 	all := map[string]any{}

@@ -116,7 +116,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		Control: a.control, Outbox: a.outbox, Data: a.data, Secrets: a.secrets, Breakers: &a.breakers, Log: a.executions, Deployer: deploy.New(a.state, a.control, a.outbox),
 		Registry: a.registry(), Logger: a.log, Version: BuildVersion(),
 		MaxBodyBytes: cfg.MaxBodyBytes, TrustedProxies: cfg.TrustedProxies, TLS: cfg.tls(), SessionTTL: cfg.SessionTTL,
-		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.ready, System: a.system, Portable: a.portable(),
+		NoSlugRoutes: !cfg.SlugRoutes, Ready: a.healthy, System: a.system, Portable: a.portable(),
 		Backup: a.backup(),
 	})
 	return a, a.firstStart(ctx)
@@ -199,18 +199,33 @@ func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
 	}
 }
 
-// ready says why the instance can't work.
+// ready says why the instance can't work in a way that a new start might mend.
 func (a *App) ready(ctx context.Context) error {
 	if !a.outbox.Serving() {
 		return cloud.Errorf(cloud.Overloaded, "the dispatcher does not run")
 	}
 	if a.state.Damaged() {
-		return cloud.Errorf(cloud.Internal, "the database is damaged: stop the instance and run picloud restore")
+		return a.state.Fault()
 	}
 	return a.state.View(ctx, func(_ context.Context, rx *db.Rx) error {
 		var one int
 		return rx.QueryRow("SELECT 1").Scan(&one)
 	})
+}
+
+// healthy says why the instance can't do all of its work: also when its disk is full or fails,
+// which a new start would only make worse. Once a change failed, only one that succeeds shows
+// that the disk is well again, so it tries one.
+func (a *App) healthy(ctx context.Context) error {
+	if err := a.ready(ctx); err != nil {
+		return err
+	}
+	if a.state.Fault() != nil && !a.state.Damaged() {
+		if err := a.state.TryWrite(ctx); err != nil {
+			return err
+		}
+	}
+	return a.state.Fault()
 }
 
 // registry gathers what every part counts.

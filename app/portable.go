@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"picloud/app/cloud"
@@ -81,7 +82,7 @@ func (m *mover) export(ctx context.Context, app cloud.AppID) (*os.File, error) {
 
 // full makes a full disk something that a person can act on.
 func (m *mover) full(err error) error {
-	if db.IsFull(err) {
+	if db.IsFull(err) || errors.Is(err, syscall.ENOSPC) {
 		return cloud.Errorf(cloud.BudgetExceeded, "the disk of the data directory is full: make room and try again").WithCause(err)
 	}
 	return err
@@ -101,7 +102,7 @@ func (m *mover) receive(from io.Reader, path string) error {
 func (m *mover) open(ctx context.Context, dir string, from io.Reader, app string) (*portable.File, error) {
 	path := filepath.Join(dir, "file")
 	if err := m.receive(from, path); err != nil {
-		return nil, err
+		return nil, m.full(err)
 	}
 	f, err := portable.Open(ctx, path, app, m.state)
 	return f, m.full(err)

@@ -31,6 +31,7 @@ func (w *writer) answer() {
 func (w *writer) transact(batch []*request) (again bool) {
 	start := time.Now()
 	if err := w.begin(durable(batch)); err != nil {
+		w.d.wrote(err)
 		fail(batch, fmt.Errorf("begin a transaction: %w", err))
 		return false
 	}
@@ -42,6 +43,7 @@ func (w *writer) transact(batch []*request) (again bool) {
 		w.rollback()
 	}
 	if err != nil {
+		w.d.wrote(err)
 		fail(batch, err)
 		return true
 	}
@@ -49,6 +51,7 @@ func (w *writer) transact(batch []*request) (again bool) {
 		r.settled = true
 	}
 	if kept > 0 {
+		w.d.wrote(nil)
 		w.d.o.Observe(CommitStats{Batch: kept, Duration: time.Since(start), Fsync: w.fsync})
 		w.afterCommit(batch)
 	}
@@ -110,6 +113,8 @@ func (w *writer) runAll(batch []*request) (kept int, err error) {
 		}
 		if r.err == nil {
 			kept++
+		} else {
+			w.d.wrote(r.err)
 		}
 	}
 	return kept, nil

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -76,7 +75,7 @@ type DB struct {
 	rw, ro  *sql.DB // where the writer and the readers get their connections
 	writer  *writer
 	readers *readers
-	damage  atomic.Bool
+	faults  faults
 }
 
 // Open opens the file at path, creating and migrating it when needed. Before it migrates a
@@ -85,7 +84,7 @@ type DB struct {
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	d, err := open(ctx, path, o.withDefaults())
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, fmt.Errorf("open %s: %w", path, explain(filepath.Dir(path), err))
 	}
 	return d, nil
 }
@@ -215,14 +214,15 @@ func (d *DB) UpdateLazy(ctx context.Context, f func(context.Context, *Tx) error)
 	return d.noted(d.writer.do(ctx, f, false))
 }
 
-// Damaged reports that a transaction came upon a damaged page since the file was opened. Such
-// a file must be restored: what can still be written to it may make it worse.
-func (d *DB) Damaged() bool { return d.damage.Load() }
-
-// noted remembers damage and says so once.
-func (d *DB) noted(err error) error {
-	if err != nil && IsCorrupt(err) && !d.damage.Swap(true) {
-		d.o.Logger.Error("the database is damaged: stop the instance and restore the file", "file", filepath.Base(d.path), "err", err)
-	}
-	return err
+// TryWrite commits a change that changes nothing, to find out whether the file can be
+// written.
+func (d *DB) TryWrite(ctx context.Context) error {
+	return d.UpdateLazy(ctx, func(_ context.Context, tx *Tx) error {
+		var version int
+		if err := tx.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
+			return err
+		}
+		_, err := tx.conn.sql.ExecContext(context.Background(), "PRAGMA user_version="+strconv.Itoa(version))
+		return err
+	})
 }

@@ -13,8 +13,11 @@ var (
 // Result codes, https://www.sqlite.org/rescode.html: the low byte is the primary code.
 const (
 	codeBusy       = 5
+	codeReadOnly   = 8
+	codeIO         = 10
 	codeCorrupt    = 11
 	codeFull       = 13
+	codeOpen       = 14
 	codeNotADB     = 26
 	codeForeignKey = 787
 	codePrimaryKey = 1555

@@ -23,6 +23,14 @@ type holder struct {
 
 // Lock takes the lock of dir, which it creates when needed, or says who holds it.
 func Lock(dir string) (*DirLock, error) {
+	l, err := lock(dir)
+	if err != nil {
+		return nil, fmt.Errorf("use the data directory: %w", explain(dir, err))
+	}
+	return l, nil
+}
+
+func lock(dir string) (*DirLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -34,13 +42,11 @@ func Lock(dir string) (*DirLock, error) {
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		err = fmt.Errorf("the data directory %s is in use by %s: stop that process first, or choose another directory", dir, readHolder(f))
 	}
-	if err == nil {
-		err = writeHolder(f)
-	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
+	_ = writeHolder(f) // the lock holds without it, also on a disk that is full
 	return &DirLock{f}, nil
 }
 

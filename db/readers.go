@@ -176,12 +176,12 @@ func (d *DB) View(ctx context.Context, f func(context.Context, *Rx) error) (err 
 	}
 	c, err := d.readers.acquire(ctx)
 	if err != nil {
-		return err
+		return d.notedRead(err)
 	}
 	rx := &Rx{Now: d.o.Now().UTC(), pool: d.ro, conn: c, ctx: ctx}
 	defer func() {
 		rx.conn = nil
-		err = errors.Join(d.noted(err), d.readers.release(c))
+		err = errors.Join(d.notedRead(err), d.readers.release(c))
 	}()
 	return f(inside{ctx}, rx)
 }
@@ -190,8 +190,8 @@ func (d *DB) View(ctx context.Context, f func(context.Context, *Rx) error) (err 
 // goroutine at a time uses it.
 type Snapshot struct {
 	*Rx
-	readers *readers
-	closed  atomic.Bool
+	d      *DB
+	closed atomic.Bool
 }
 
 // Snapshot begins one; it waits for a free reader until ctx ends. It shows every commit
@@ -202,15 +202,19 @@ func (d *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	}
 	c, err := d.readers.acquire(ctx)
 	if err != nil {
-		return nil, err
+		return nil, d.notedRead(err)
 	}
 	// BEGIN alone doesn't take the snapshot, the first read does.
 	var any bool
 	if err := c.queryRow("SELECT EXISTS (SELECT 1 FROM sqlite_schema)").Scan(&any); err != nil {
-		return nil, errors.Join(fmt.Errorf("take a snapshot: %w", err), d.readers.release(c))
+		return nil, errors.Join(fmt.Errorf("take a snapshot: %w", d.notedRead(err)), d.readers.release(c))
 	}
-	return &Snapshot{Rx: &Rx{Now: d.o.Now().UTC(), pool: d.ro, conn: c}, readers: d.readers}, nil
+	return &Snapshot{Rx: &Rx{Now: d.o.Now().UTC(), pool: d.ro, conn: c}, d: d}, nil
 }
+
+// Noted is what an error of the snapshot's statements must go through, as those in a View do
+// by themselves: it finds out whether the disk is at fault, and remembers that.
+func (s *Snapshot) Noted(err error) error { return s.d.notedRead(err) }
 
 // Close ends the snapshot; it may be called twice.
 func (s *Snapshot) Close() error {
@@ -219,5 +223,5 @@ func (s *Snapshot) Close() error {
 	}
 	c := s.conn
 	s.conn = nil
-	return s.readers.release(c)
+	return s.d.readers.release(c)
 }

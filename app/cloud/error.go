@@ -71,8 +71,8 @@ func (e *Error) WithCause(err error) *Error {
 	return &c
 }
 
-// KindOf is the kind of err: that of the first Error in its chain, Timeout for an expired
-// deadline, Internal for everything else, "" for nil.
+// KindOf is the kind of err: that of the first Error in its chain, Overloaded for Trouble that
+// may pass, Timeout for an expired deadline, Internal for everything else, "" for nil.
 func KindOf(err error) Kind {
 	var e *Error
 	switch {
@@ -80,18 +80,46 @@ func KindOf(err error) Kind {
 		return ""
 	case errors.As(err, &e):
 		return e.Kind
+	case Passing(err):
+		return Overloaded
 	case errors.Is(err, context.DeadlineExceeded):
 		return Timeout
 	}
 	return Internal
 }
 
-// Message is what a person may read of err: the text of an Error, and a fixed sentence
-// for anything else.
+// Trouble is an error of what lies under the instance, such as its disk: no fault of the
+// request, nor of a script. It words itself for people.
+type Trouble interface {
+	error
+	Trouble() (text string, lasts bool) // lasts: trying again later can't help
+}
+
+// Passing reports that err comes from Trouble that may be over when the same is tried again.
+func Passing(err error) bool {
+	t, ok := troubleOf(err)
+	if !ok {
+		return false
+	}
+	_, lasts := t.Trouble()
+	return !lasts
+}
+
+func troubleOf(err error) (t Trouble, ok bool) {
+	ok = errors.As(err, &t)
+	return t, ok
+}
+
+// Message is what a person may read of err: the text of an Error or of Trouble, and a fixed
+// sentence for anything else.
 func Message(err error) string {
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Msg
+	}
+	if t, ok := troubleOf(err); ok {
+		text, _ := t.Trouble()
+		return text
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "the time limit was reached"

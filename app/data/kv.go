@@ -147,7 +147,7 @@ func (u *Unit) current(ctx context.Context, n name) (json.RawMessage, error) {
 	}
 	e, err := find(snap.Rx, u.from.App, n)
 	if err != nil {
-		return nil, err
+		return nil, snap.Noted(err)
 	}
 	var v json.RawMessage
 	if e.visible(cloud.TimeOf(snap.Now)) {
@@ -173,7 +173,7 @@ func (u *Unit) exists(ctx context.Context, n name) (bool, error) {
 	}
 	expires, found, err := findExpiry(snap.Rx, u.from.App, n)
 	if err != nil {
-		return false, err
+		return false, snap.Noted(err)
 	}
 	u.reads.addKey(n)
 	if !found || expires != 0 && expires <= cloud.TimeOf(snap.Now) {

@@ -63,7 +63,7 @@ func (u *Unit) page(ctx context.Context, collection string, o ListOptions, value
 	}
 	p, err := readPage(u.scan(snap.Rx, s, o.Reverse, values), u.overlay.between(s), o)
 	if err != nil {
-		return nil, "", err
+		return nil, "", snap.Noted(err)
 	}
 	u.reads.addSpan(p.covers(s, o.Reverse))
 	return p.entries, p.next(o), nil

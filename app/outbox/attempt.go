@@ -207,9 +207,6 @@ var errStopped = cloud.Errorf(cloud.Overloaded, "the instance is stopping: try a
 // failed is what becomes of a result when the execution failed with err, even if the script
 // itself had succeeded.
 func failed(res *cloud.Result, err error) *cloud.Result {
-	if db.IsFull(err) {
-		err = cloud.Errorf(cloud.Overloaded, "the disk is full: nothing was saved; free some space and try again").WithCause(err)
-	}
 	res.Err = err
 	res.StatusCode = cloud.KindOf(err).Status()
 	res.Header, res.Body, res.Discard = nil, nil, false

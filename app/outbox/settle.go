@@ -93,7 +93,7 @@ func (o *Outbox) settleFailure(a *attempt, res *cloud.Result) {
 			undone:   a.undone,
 			atOnce:   o.life.Err() != nil,
 			after:    retryAfter(res.Err),
-			free:     uncounted(res.Err),
+			free:     uncounted(res.Err) || cloud.Passing(res.Err),
 		})
 	}
 	if err := o.settle(context.Background(), ends...); err != nil {

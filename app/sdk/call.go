@@ -109,7 +109,7 @@ func (c *Call) judge(op string, err error) error {
 	if _, contended := errors.AsType[outbox.Contended](err); contended {
 		return Fatal(err)
 	}
-	if cloud.KindOf(err) == cloud.Internal {
+	if cloud.KindOf(err) == cloud.Internal || cloud.Passing(err) { // a default in place of a value that could not be read would be written
 		return Fatal(fmt.Errorf("host call %s: %w", op, err))
 	}
 	return err
