@@ -37,16 +37,16 @@ func scanListed(rows *sql.Rows, more ...any) (*listed, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Attempts, err = readHistory(attempts); r.Attempts == nil {
+		r.Attempts = []cloud.Attempt{}
+	}
 	switch {
 	case r.ClaimedAt != 0:
 		r.State = stateRunning
-	case r.AttemptCount > 0:
+	case r.AttemptCount > 0, len(r.Attempts) > 0: // also those that cost none
 		r.State = stateRetrying
 	default:
 		r.State = stateWaiting
-	}
-	if r.Attempts, err = readHistory(attempts); r.Attempts == nil {
-		r.Attempts = []cloud.Attempt{}
 	}
 	return r, err
 }
