@@ -129,9 +129,6 @@ func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 // open takes the data directory and opens both files in it.
 func (a *App) open(ctx context.Context) (err error) {
 	dir := a.cfg.DataDir
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
-	}
 	if a.lock, err = db.Lock(dir); err != nil {
 		return err
 	}

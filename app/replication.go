@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/replica"
 	"picloud/app/web"
+	"picloud/db"
 )
 
 // Where picloud.db is replicated.
@@ -217,7 +217,7 @@ func Replicate(ctx context.Context, c *Config) error {
 	if log == nil {
 		log = slog.Default()
 	}
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+	if err := db.MakeDir(c.DataDir); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
 	r, reason, err := c.replicator(log, true)

@@ -89,7 +89,7 @@ func (c *Config) restorer() (*replica.Replicator, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+	if err := db.MakeDir(c.DataDir); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
 	r, reason, err := c.replicator(log, false)

@@ -2,17 +2,13 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/acme/autocert"
 
 	"picloud/app/mdns"
 )
@@ -100,19 +96,6 @@ func (a *App) beFound(addr net.Addr) []func(context.Context) error {
 
 // tls reports whether this process serves HTTPS itself.
 func (c *Config) tls() bool { return c.TLSCert != "" || len(c.ACMEDomains) > 0 }
-
-// tlsConfig has the certificates of ACME, kept in the data directory; nil without ACME.
-func (a *App) tlsConfig() *tls.Config {
-	if len(a.cfg.ACMEDomains) == 0 {
-		return nil
-	}
-	m := &autocert.Manager{
-		Prompt:     autocert.AcceptTOS,
-		Cache:      autocert.DirCache(filepath.Join(a.cfg.DataDir, "acme")),
-		HostPolicy: autocert.HostWhitelist(a.cfg.ACMEDomains...),
-	}
-	return m.TLSConfig()
-}
 
 // group is some loops that run together.
 type group struct {

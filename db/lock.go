@@ -31,7 +31,7 @@ func Lock(dir string) (*DirLock, error) {
 }
 
 func lock(dir string) (*DirLock, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "picloud.lock"), os.O_CREATE|os.O_RDWR, 0o600)

@@ -124,12 +124,3 @@ func backup(ctx context.Context, c *sql.Conn, dst string) error {
 	}
 	return syncFile(filepath.Dir(dst))
 }
-
-// syncFile waits until a file, or a directory's list of names, is on the disk.
-func syncFile(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}

@@ -13,12 +13,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"picloud/app/cloud"
+	"picloud/db"
 )
 
 // KeyFile is the name of the file in the data directory that holds the master key when no
@@ -126,31 +126,13 @@ const keyFileHead = `# The master key of this instance's secrets. Keep a copy el
 `
 
 // writeKeyFile replaces the key file: after a power cut there is the old one or the new one.
-func writeKeyFile(path string, keys []*MasterKey) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write the master key: %w", err)
-		}
-	}()
-	f, err := os.CreateTemp(filepath.Dir(path), KeyFile+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
+func writeKeyFile(path string, keys []*MasterKey) error {
 	text := keyFileHead
 	for _, k := range keys {
 		text += k.text + "\n"
 	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+	if err := db.ReplaceFile(path, []byte(text)); err != nil {
+		return fmt.Errorf("write the master key: %w", err)
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }

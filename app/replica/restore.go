@@ -193,15 +193,19 @@ func (r *Replicator) putInPlace(part string) error {
 		}
 		r.log.Warn("set aside what the lost database left", "file", filepath.Base(name)+aside)
 	}
-	return rename(part, r.path)
-}
-
-// rename is durable: the directory is on the disk when it returns.
-func rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
+	// A power cut must not take that back and keep what follows.
+	if err := syncDir(filepath.Dir(r.path)); err != nil {
 		return err
 	}
-	d, err := os.Open(filepath.Dir(to))
+	if err := os.Rename(part, r.path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(r.path))
+}
+
+// syncDir waits until the names in a directory are on the disk.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}

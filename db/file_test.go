@@ -1,0 +1,54 @@
+package db_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"picloud/db"
+)
+
+func TestMakeDir(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "b", "c")
+	for _, when := range []string{"first", "again"} {
+		if err := db.MakeDir(dir); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+	}
+	for _, d := range []string{dir, filepath.Dir(dir), filepath.Dir(filepath.Dir(dir))} {
+		if info, err := os.Stat(d); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v, want mode 0700", d, info, err)
+		}
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.MakeDir(filepath.Join(file, "below")); err == nil {
+		t.Error("made a directory below a file")
+	}
+}
+
+func TestReplaceFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	for _, text := range []string{"one", "another, longer", ""} {
+		if err := db.ReplaceFile(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != text {
+			t.Errorf("got %q, %v, want %q", got, err, text)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v, want mode 0600", info, err)
+	}
+	if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) != 1 {
+		t.Errorf("%v, %v are there, want the file alone", names, err)
+	}
+	if err := db.ReplaceFile(filepath.Join(t.TempDir(), "no", "file"), nil); err == nil {
+		t.Error("replaced a file in a directory that isn't there")
+	}
+}

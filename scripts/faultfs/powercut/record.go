@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing/fstest"
+
+	"picloud/db"
+	"picloud/schema"
+	"picloud/scripts/faultfs/disk"
+)
+
+// How an instance begins.
+const (
+	fresh = "fresh" // without a data directory
+	older = "older" // with the file of an older version, which is migrated
+)
+
+const olderRows = 50
+
+// record runs an instance through its life on a recorded disk: a first start, load, an orderly
+// stop, another master key, a start, load, a kill, a start, load, a stop.
+func record(o options, durability, begin, work string) ([]disk.Op, error) {
+	dir, err := os.MkdirTemp(work, "record-")
+	if err != nil {
+		return nil, err
+	}
+	if begin == older {
+		if err := writeOlder(filepath.Join(dir, "backing", "data")); err != nil {
+			return nil, fmt.Errorf("write a file of an older version: %w", err)
+		}
+	}
+	r, err := newRecorded(dir)
+	if err != nil {
+		return nil, err
+	}
+	in := newInstance(o.binary, filepath.Join(r.mount(), "data"), durability)
+	l := &load{in: in, disk: r}
+	if begin == older {
+		r.mark("older")
+	}
+	err = l.life(o.load)
+	if err != nil && in.cmd != nil {
+		in.kill()
+		err = fmt.Errorf("%w\n%s", err, in.log.String())
+	}
+	ops, endErr := r.end()
+	if err == nil {
+		err = endErr
+	}
+	return ops, err
+}
+
+func (l *load) life(n int) error {
+	if err := l.begin(); err != nil {
+		return err
+	}
+	if err := l.setup(); err != nil {
+		return err
+	}
+	if err := l.run(n / 2); err != nil {
+		return err
+	}
+	if err := l.in.stop(); err != nil {
+		return err
+	}
+	if out, err := l.in.command("secrets", "rotate-key").CombinedOutput(); err != nil {
+		return fmt.Errorf("rotate the master key: %w\n%s", err, out)
+	}
+	if err := l.begin(); err != nil {
+		return err
+	}
+	if err := l.run(n / 3); err != nil {
+		return err
+	}
+	l.in.kill()
+	if err := l.begin(); err != nil {
+		return err
+	}
+	if err := l.run(n / 6); err != nil {
+		return err
+	}
+	return l.in.stop()
+}
+
+// begin starts the instance, whose owner is there from then on.
+func (l *load) begin() error {
+	if err := l.in.start(); err != nil {
+		return err
+	}
+	if err := l.in.login(); err != nil {
+		return err
+	}
+	l.disk.mark("owner")
+	return nil
+}
+
+// writeOlder makes a data directory as a former version left it, with an app that has data.
+func writeOlder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	names, err := fs.Glob(schema.State, "state/*.sql")
+	if err != nil {
+		return err
+	}
+	former := fstest.MapFS{}
+	for _, name := range names[:len(names)-3] {
+		text, err := schema.State.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		former[name] = &fstest.MapFile{Data: text}
+	}
+	ctx := context.Background()
+	d, err := db.Open(ctx, filepath.Join(dir, "picloud.db"), db.Options{Schema: former})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+		id := make([]byte, 16)
+		if _, err := tx.Exec(`INSERT INTO apps (id, slug, name, created_at, updated_at) VALUES (?, 'older', 'Older', 1, 1)`, id); err != nil {
+			return err
+		}
+		for i := range olderRows {
+			if _, err := tx.Exec(`INSERT INTO kv_entries (app_id, collection, key, created_at, updated_at, value) VALUES (?, 'older', ?, 1, 1, ?)`, id, fmt.Sprint(i), fmt.Sprint(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
