@@ -36,6 +36,7 @@ type App struct {
 	disk        *disk
 	state, logs *db.DB
 	replication replication
+	wear        *wear
 
 	control    *control.Control
 	outbox     *outbox.Outbox
@@ -52,7 +53,7 @@ type App struct {
 // New opens the data directory and puts the machine together; nothing runs before Run. A
 // second instance on one directory is refused.
 func New(ctx context.Context, cfg *Config) (_ *App, err error) {
-	a := &App{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: newMetrics(), disk: newDisk(cfg.DataDir, cfg.DiskReserveBytes)}
+	a := &App{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: newMetrics(), wear: newWear(), disk: newDisk(cfg.DataDir, cfg.DiskReserveBytes)}
 	if a.log == nil {
 		a.log = slog.Default()
 	}
@@ -150,8 +151,11 @@ func (a *App) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.logs, err = a.openLogs(ctx, filepath.Join(dir, "logs.db"))
-	return err
+	if a.logs, err = a.openLogs(ctx, filepath.Join(dir, "logs.db")); err != nil {
+		return err
+	}
+	a.wear.files[stateFile].db, a.wear.files[logsFile].db = a.state, a.logs
+	return nil
 }
 
 // howToRestore is what to do about a picloud.db that is damaged.
@@ -161,13 +165,15 @@ const howToRestore = "picloud.db is damaged, and was left as it is. Restore it f
 // committed is told of every group commit of picloud.db, on the writer's goroutine.
 func (a *App) committed(s db.CommitStats) {
 	a.metrics.commit(s)
+	a.wear.committed(stateFile, s.Shares)
 	a.replication.committed()
 }
 
 // openLogs opens logs.db. Execution logs may be lost at any time: a damaged file is set
 // aside and started anew, rather than keep the instance down.
 func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
-	o := db.Options{Schema: schema.Logs, Durability: db.Relaxed, Readers: 4, CacheKiB: 2000, Logger: a.log} // it appends: a large cache would only take memory
+	o := db.Options{Schema: schema.Logs, Durability: db.Relaxed, Readers: 4, CacheKiB: 2000, Logger: a.log, // it appends: a large cache would only take memory
+		Observe: func(s db.CommitStats) { a.wear.committed(logsFile, s.Shares) }}
 	d, err := db.Open(ctx, path, o)
 	if err == nil || !db.IsCorrupt(err) {
 		return d, err
@@ -188,6 +194,7 @@ func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
 // forget drops what others keep in memory for a deleted script, or app when script is zero.
 func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
 	a.outbox.Forget(app)
+	a.wear.forget(app, script)
 	if script.IsZero() {
 		a.data.ForgetApp(app)
 		a.outbound.Forget(app)
@@ -228,7 +235,7 @@ func (a *App) healthy(ctx context.Context) error {
 // registry gathers what every part counts.
 func (a *App) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	for _, part := range []interface{ Collectors() []prometheus.Collector }{a.outbox, a.data, a.gate, a.executor, a.executions, a.outbound, &a.breakers, a.metrics} {
+	for _, part := range []interface{ Collectors() []prometheus.Collector }{a.outbox, a.data, a.gate, a.executor, a.executions, a.outbound, &a.breakers, a.metrics, a.wear} {
 		r.MustRegister(part.Collectors()...)
 	}
 	r.MustRegister(a.replication.collectors()...)

@@ -33,6 +33,7 @@ func (a *App) system(ctx context.Context, s *web.System) error {
 		s.Database.WALBytes = wal.Size()
 		s.Database.StateBytes -= wal.Size()
 	}
+	s.Wear = a.wear.system(ctx, a, time.Since(a.started).Hours())
 	g := a.gate.Stats()
 	s.Gate = web.SystemGate{Capacity: g.Capacity, InUse: g.InUse, Waiting: g.Waiting}
 	s.Replication = a.replication.status()

@@ -35,6 +35,7 @@ func (w *writer) transact(batch []*request) (again bool) {
 		fail(batch, fmt.Errorf("begin a transaction: %w", err))
 		return false
 	}
+	before := w.d.Written() // nobody else writes the log now
 	kept, err := w.runAll(batch)
 	if err == nil && kept > 0 {
 		err = w.end()
@@ -52,7 +53,8 @@ func (w *writer) transact(batch []*request) (again bool) {
 	}
 	if kept > 0 {
 		w.d.wrote(nil)
-		w.d.o.Observe(CommitStats{Batch: kept, Duration: time.Since(start), Fsync: w.fsync})
+		took := time.Since(start)
+		w.d.o.Observe(CommitStats{Batch: kept, Duration: took, Fsync: w.fsync, Shares: w.split(batch, w.d.Written().since(before))})
 		w.afterCommit(batch)
 	}
 	return false

@@ -66,6 +66,7 @@ type CommitStats struct {
 	Batch    int // closures in it
 	Duration time.Duration
 	Fsync    bool
+	Shares   []Share // who caused what it wrote to the write-ahead log; valid during the call
 }
 
 // DB is an open database.
@@ -76,6 +77,10 @@ type DB struct {
 	writer  *writer
 	readers *readers
 	faults  faults
+
+	meter  meter
+	free   func()  // of the meter
+	opened Written // what the meter showed before
 }
 
 // Open opens the file at path, creating and migrating it when needed. Before it migrates a
@@ -100,6 +105,10 @@ func open(ctx context.Context, path string, o Options) (_ *DB, err error) {
 		return nil, err
 	}
 	d := &DB{path: path, o: o}
+	if d.meter, d.free, err = openMeter(realPath(path)); err != nil {
+		return nil, err
+	}
+	d.opened = d.meter.read()
 	d.writer = newWriter(d)
 	defer func() {
 		if err != nil {
@@ -190,6 +199,7 @@ func (d *DB) Close() error {
 }
 
 func (d *DB) closePools() error {
+	defer d.free()
 	var err error
 	for _, p := range []*sql.DB{d.ro, d.rw} {
 		if p != nil {

@@ -12,3 +12,15 @@ const (
 	MaxBatch      = maxBatch
 	KeepIdle      = keepIdle
 )
+
+// Divide divides n by weights.
+func Divide(n int64, weights []int64) (parts []int64) {
+	d := divider{n: n}
+	for _, w := range weights {
+		d.total += w
+	}
+	for _, w := range weights {
+		parts = append(parts, d.part(w))
+	}
+	return parts
+}

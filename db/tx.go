@@ -47,6 +47,10 @@ type Tx struct {
 	*Rx
 	batch uint64
 	after []func()
+
+	cost    int64 // what the closure asked SQLite to store, about
+	causes  []caused
+	weights int64 // of causes
 }
 
 // Exec runs one statement that writes; like Query it prepares it once, so a PRAGMA, which
@@ -56,7 +60,12 @@ func (tx *Tx) Exec(query string, args ...any) (sql.Result, error) {
 	if err := tx.over(); err != nil {
 		return nil, err
 	}
-	return tx.conn.exec(query, args...)
+	res, err := tx.conn.exec(query, args...)
+	if err == nil {
+		rows, _ := res.RowsAffected() // both drivers know it already
+		tx.wrote(rows, args)
+	}
+	return res, err
 }
 
 // AfterCommit registers f to run once the closure's changes are committed, in order, on the

@@ -55,6 +55,7 @@ type writer struct {
 	number     uint64     // of the transaction
 	fsync      bool       // what PRAGMA synchronous stands at
 	committing bool       // the only time at which SQLite may commit
+	shares     []Share    // of the last commit
 }
 
 func newWriter(d *DB) *writer {

@@ -184,7 +184,7 @@ func (c *Control) takeSlug(tx *db.Tx, a *liveApp) error {
 // UpdateApp changes an app. The slug it had keeps redirecting until an app takes it.
 func (c *Control) UpdateApp(ctx context.Context, id cloud.AppID, p AppPatch) (*cloud.App, error) {
 	var a *liveApp
-	err := c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+	err := c.db.UpdateFor(ctx, db.Cause{App: id}, func(ctx context.Context, tx *db.Tx) (err error) {
 		a, err = c.updateApp(tx, id, p)
 		return err
 	})

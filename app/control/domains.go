@@ -41,7 +41,7 @@ func (c *Control) CreateDomain(ctx context.Context, app cloud.AppID, host, kind 
 	}
 	defer c.routing.release()
 	var d *cloud.Domain
-	err = c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err = c.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		d = &cloud.Domain{ID: cloud.NewID[cloud.DomainID](), AppID: app, Host: host, Kind: kind, CreatedAt: cloud.TimeOf(tx.Now)}
 		_, err := tx.Exec("INSERT INTO domains (id, app_id, host, kind, created_at) VALUES (?, ?, ?, ?, ?)", d.ID, d.AppID, d.Host, d.Kind, d.CreatedAt)
 		switch {
@@ -76,7 +76,7 @@ func (c *Control) claimed(rx *db.Rx, app cloud.AppID, host string) error {
 
 // DeleteDomain gives a host back.
 func (c *Control) DeleteDomain(ctx context.Context, app cloud.AppID, id cloud.DomainID) error {
-	err := c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err := c.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		res, err := tx.Exec("DELETE FROM domains WHERE id = ? AND app_id = ?", id, app)
 		if err != nil {
 			return fmt.Errorf("delete domain: %w", err)

@@ -68,7 +68,7 @@ func (c *Control) SetMember(ctx context.Context, app cloud.AppID, u cloud.UserID
 		return nil, cloud.Errorf(cloud.Invalid, "role: %q is unknown: it is viewer, editor or app_admin", role)
 	}
 	var m *Membership
-	err := c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err := c.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		_, err := tx.Exec("INSERT INTO members (app_id, user_id, role, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (app_id, user_id) DO UPDATE SET role = excluded.role",
 			app, u, role, cloud.TimeOf(tx.Now))
 		if db.IsForeignKey(err) {
@@ -89,7 +89,7 @@ func (c *Control) SetMember(ctx context.Context, app cloud.AppID, u cloud.UserID
 
 // RemoveMember takes a user's role in an app away.
 func (c *Control) RemoveMember(ctx context.Context, app cloud.AppID, u cloud.UserID) error {
-	return c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	return c.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		if _, err := memberOf(tx.Rx, app, u); err != nil {
 			return err
 		}

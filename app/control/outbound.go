@@ -33,7 +33,7 @@ func (c *Control) SetOutbound(ctx context.Context, app cloud.AppID, allow []stri
 	if err != nil {
 		return fmt.Errorf("encode an allow list: %w", err)
 	}
-	return c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	return c.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		a, err := appByID(tx.Rx, app)
 		if err != nil {
 			return err

@@ -17,6 +17,14 @@ func (c *Control) QuotaOf(app cloud.AppID) cloud.Quotas {
 	return cloud.Quotas{}
 }
 
+// SlugOf is an app's slug, from memory; empty for an app that doesn't exist.
+func (c *Control) SlugOf(app cloud.AppID) string {
+	if a := c.live.app(app); a != nil {
+		return a.Slug
+	}
+	return ""
+}
+
 // Quotas are an app's quotas.
 func (c *Control) Quotas(ctx context.Context, app cloud.AppID) (cloud.Quotas, error) {
 	a := c.live.app(app)
@@ -40,7 +48,7 @@ func (c *Control) SetQuotas(ctx context.Context, app cloud.AppID, q cloud.Quotas
 	if err != nil {
 		return fmt.Errorf("encode quotas: %w", err)
 	}
-	return c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	return c.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		a, err := appByID(tx.Rx, app)
 		if err != nil {
 			return err

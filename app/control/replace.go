@@ -29,7 +29,7 @@ func (c *Control) Replace(ctx context.Context, r *Replacement) error {
 		return err
 	}
 	defer c.routing.release()
-	err := c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err := c.db.UpdateFor(ctx, db.Cause{App: r.App}, func(ctx context.Context, tx *db.Tx) error {
 		r.Skipped = nil
 		if err := r.Change(ctx, tx); err != nil {
 			return err

@@ -73,7 +73,7 @@ func (c *Control) CreateRoute(ctx context.Context, r *cloud.Route) error {
 	if err := c.checkFree(ctx, &made, nil); err != nil {
 		return err
 	}
-	err = c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err = c.db.UpdateFor(ctx, db.Cause{App: made.AppID}, func(ctx context.Context, tx *db.Tx) error {
 		made.CreatedAt = cloud.TimeOf(tx.Now)
 		return c.insertRoute(tx, made)
 	})

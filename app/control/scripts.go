@@ -176,7 +176,7 @@ func (c *Control) CreateScript(ctx context.Context, by *cloud.Principal, s *clou
 	if err := c.compileScript(ctx, &made); err != nil {
 		return err
 	}
-	err := c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err := c.db.UpdateFor(ctx, db.Cause{App: made.AppID}, func(ctx context.Context, tx *db.Tx) error {
 		made.CreatedAt = cloud.TimeOf(tx.Now)
 		made.UpdatedAt = made.CreatedAt
 		if err := insertScript(tx, by, &made); err != nil {
@@ -233,7 +233,7 @@ func (c *Control) UpdateScript(ctx context.Context, by *cloud.Principal, id clou
 		if err := c.compileScript(ctx, &s); err != nil {
 			return nil, err
 		}
-		err = c.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+		err = c.db.UpdateFor(ctx, db.Cause{App: s.AppID}, func(ctx context.Context, tx *db.Tx) error {
 			if err := c.updateScript(tx, by, &s, old.Version); err != nil {
 				return err
 			}
@@ -308,6 +308,7 @@ func (c *Control) deleteScript(tx *db.Tx, id cloud.ScriptID) error {
 	if err != nil {
 		return err
 	}
+	tx.CountFor(db.Cause{App: s.AppID}, 1)
 	if err := checkFreeToGo(tx, s); err != nil {
 		return err
 	}

@@ -177,7 +177,7 @@ func (s *Store) Put(ctx context.Context, from cloud.Origin, collection, key stri
 		return nil, err
 	}
 	// Nothing was read, so nothing can conflict.
-	err = s.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err = s.db.UpdateFor(ctx, u.cause, func(ctx context.Context, tx *db.Tx) error {
 		if err := u.Apply(ctx, tx); err != nil {
 			return err
 		}
@@ -201,7 +201,7 @@ func (s *Store) Delete(ctx context.Context, from cloud.Origin, collection, key s
 	if err := u.stage(change{name: n, kind: remove}); err != nil {
 		return err
 	}
-	return s.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	return s.db.UpdateFor(ctx, u.cause, func(ctx context.Context, tx *db.Tx) error {
 		if _, err := record(tx.Rx, from.App, n); err != nil {
 			return err
 		}

@@ -137,6 +137,7 @@ func (s *Store) sweep(ctx context.Context, tx *db.Tx) (int, error) {
 	}
 	apps := map[cloud.AppID]*writing{}
 	for _, e := range due {
+		tx.CountFor(db.Cause{App: e.app}, int64(len(e.key)+len(e.value)))
 		w := apps[e.app]
 		if w == nil {
 			w = &writing{s: s, tx: tx, from: cloud.Origin{App: e.app}, now: cloud.TimeOf(tx.Now)}

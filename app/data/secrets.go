@@ -123,7 +123,7 @@ func (s *Secrets) Put(ctx context.Context, app cloud.AppID, name, value string) 
 		return x, err
 	}
 	sealed := key.seal([]byte(value), place(app, name))
-	err = s.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+	err = s.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 		x = Secret{Name: name, UpdatedAt: cloud.TimeOf(tx.Now)}
 		return putSecret(tx, app, x, key.id, sealed)
 	})
@@ -152,7 +152,7 @@ func putSecret(tx *db.Tx, app cloud.AppID, x Secret, keyID string, sealed []byte
 
 // Delete removes a secret; it needs no key.
 func (s *Secrets) Delete(ctx context.Context, app cloud.AppID, name string) error {
-	return s.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+	return s.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 		res, err := tx.Exec(`DELETE FROM secrets WHERE app_id = ? AND name = ?`, app, name)
 		if err != nil {
 			return fmt.Errorf("delete a secret: %w", err)

@@ -81,7 +81,7 @@ func (s *Store) Publish(ctx context.Context, from cloud.Origin, topic string, me
 	if err := checkMessage(message); err != nil {
 		return 0, err
 	}
-	err = s.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err = s.db.UpdateFor(ctx, db.Cause{App: from.App}, func(ctx context.Context, tx *db.Tx) error {
 		at = cloud.TimeOf(tx.Now)
 		return s.publish(ctx, tx, from, topic, message)
 	})
@@ -183,7 +183,7 @@ func (s *Store) PutTopic(ctx context.Context, app cloud.AppID, t Topic) (*Topic,
 		return nil, cloud.Errorf(cloud.Invalid, "auth_mode is %q: write public or token", t.AuthMode)
 	}
 	var stored *Topic
-	err := s.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+	err := s.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 		if err := roomForTopic(tx.Rx, app, t.Topic); err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func roomForTopic(rx *db.Rx, app cloud.AppID, name string) error {
 
 // DeleteTopic makes a topic internal again.
 func (s *Store) DeleteTopic(ctx context.Context, app cloud.AppID, name string) error {
-	return s.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+	return s.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 		res, err := tx.Exec(`DELETE FROM topics WHERE app_id = ? AND name = ?`, app, name)
 		if err != nil {
 			return fmt.Errorf("delete a topic: %w", err)

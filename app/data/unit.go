@@ -24,6 +24,7 @@ type Unit struct {
 	s     *Store
 	exec  cloud.ExecutionID
 	from  cloud.Origin
+	cause db.Cause // who its commits are counted for
 	hold  func(context.Context, *db.Tx) error
 	most  budget
 	used  budget
@@ -64,7 +65,9 @@ func (s *Store) Begin(inv *cloud.Invocation, limits cloud.Limits, hold func(cont
 	if inv.Principal != nil {
 		from.Principal = inv.Principal.User
 	}
-	return s.begin(inv.ID, from, limits, hold)
+	u := s.begin(inv.ID, from, limits, hold)
+	u.cause = db.Cause{App: inv.App, Script: inv.Script, Trigger: inv.Trigger}
+	return u
 }
 
 func (s *Store) begin(exec cloud.ExecutionID, from cloud.Origin, limits cloud.Limits, hold func(context.Context, *db.Tx) error) *Unit {
@@ -75,7 +78,7 @@ func (s *Store) begin(exec cloud.ExecutionID, from cloud.Origin, limits cloud.Li
 	if most.bytes <= 0 {
 		most.bytes = DefaultWriteBytes
 	}
-	return &Unit{s: s, exec: exec, from: from, hold: hold, most: most, age: s.recent.age(from.App), overlay: overlay{}}
+	return &Unit{s: s, exec: exec, from: from, cause: db.Cause{App: from.App}, hold: hold, most: most, age: s.recent.age(from.App), overlay: overlay{}}
 }
 
 // viewLocked is the snapshot, taken at the first call. The number of the last commit is noted
@@ -175,7 +178,7 @@ func (u *Unit) Commit(ctx context.Context) error {
 		return err
 	}
 	if !u.Empty() {
-		if err := u.s.db.Update(ctx, u.applyHeld); err != nil {
+		if err := u.s.db.UpdateFor(ctx, u.cause, u.applyHeld); err != nil {
 			u.broken = err
 			return err
 		}

@@ -131,7 +131,7 @@ func (d *Deployer) attempt(ctx context.Context, by *cloud.Principal, app cloud.A
 			return nil, errOvertaken
 		}
 	}
-	err = d.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err = d.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		now, err := d.read(tx.Rx, app)
 		if err != nil {
 			return err

@@ -176,6 +176,7 @@ func (l *Log) write(ctx context.Context, batch []*logEntry) {
 	err := l.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
 		written = 0
 		for _, e := range batch {
+			tx.CountFor(db.Cause{App: e.x.AppID, Script: e.x.ScriptID, Trigger: e.x.TriggerID}, int64(e.size))
 			n, err := insertExecution(tx, e.execution())
 			if err != nil {
 				return err

@@ -180,7 +180,12 @@ func (a *attempt) commit(effects Effects) error {
 	if a.row != nil {
 		return a.o.finish(a, effects)
 	}
-	return a.o.db.Update(context.Background(), effects.Apply)
+	return a.o.db.UpdateFor(context.Background(), causeOf(a.inv), effects.Apply)
+}
+
+// causeOf is who an execution's changes are counted for.
+func causeOf(inv *cloud.Invocation) db.Cause {
+	return db.Cause{App: inv.App, Script: inv.Script, Trigger: inv.Trigger}
 }
 
 // leave gives back the permit, if one is held.

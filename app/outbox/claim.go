@@ -50,6 +50,9 @@ func (o *Outbox) claim(ctx context.Context, apps []share, most int) ([]*row, err
 			}
 			claimed = append(claimed, rows...)
 		}
+		for _, r := range claimed {
+			tx.CountFor(r.cause(), int64(1+len(r.batch)))
+		}
 		return nil
 	})
 	if err != nil {

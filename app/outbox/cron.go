@@ -202,6 +202,7 @@ func (t *cronTrigger) plan(now time.Time) error {
 // triggers that a quota refused something: they stay at what was refused.
 func (o *Outbox) tick(tx *db.Tx, planned []*cronTrigger) (over []*cronTrigger, err error) {
 	for _, t := range planned {
+		tx.CountFor(db.Cause{App: t.AppID, Script: t.ScriptID, Trigger: t.ID}, 1)
 		moved, err := advance(tx, t.ID, t.Cron.NextAt, t.next)
 		if err != nil {
 			return nil, err
@@ -316,7 +317,7 @@ func tickRow(t *cloud.Trigger, at, now time.Time, manual bool) (*row, error) {
 // the trigger is disabled. The id names the event, as that of Submit does. Errors are NotFound,
 // Invalid for a trigger that isn't of kind cron, and RateLimited when the outbox is full.
 func (o *Outbox) RunTrigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID, by cloud.UserID) (event cloud.ExecutionID, err error) {
-	err = o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+	err = o.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 		t, err := triggerOf(tx.Rx, app, id)
 		if err != nil {
 			return err

@@ -237,7 +237,7 @@ func (o *Outbox) Unresolved(ctx context.Context) (map[cloud.AppID]int, error) {
 // is resolved by it. A letter that is resolved already is a
 // Conflict.
 func (o *Outbox) Replay(ctx context.Context, app cloud.AppID, id cloud.DeadLetterID) error {
-	return o.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error { return o.ReplayTx(ctx, tx, app, id) })
+	return o.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error { return o.ReplayTx(ctx, tx, app, id) })
 }
 
 // ReplayTx is Replay inside an execution's own commit.
@@ -283,7 +283,7 @@ func currentPolicy(tx *db.Tx, r *row) error {
 
 // Resolve marks a letter as ignored. A letter that is resolved already is a Conflict.
 func (o *Outbox) Resolve(ctx context.Context, app cloud.AppID, id cloud.DeadLetterID, reason string) error {
-	return o.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	return o.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		return o.ResolveTx(ctx, tx, app, id, Ignored, reason)
 	})
 }
@@ -345,7 +345,7 @@ func (o *Outbox) many(ctx context.Context, app cloud.AppID, f DeadLetterFilter, 
 	last := cloud.NewID[cloud.DeadLetterID]()
 	for {
 		var ids []cloud.DeadLetterID
-		err := o.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+		err := o.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 			rows, err := tx.Query(`SELECT id FROM dead_letters WHERE `+clause+` AND id > ? AND id < ? ORDER BY id LIMIT ?`,
 				append(args[:len(args):len(args)], after[:], last, bulk)...)
 			if err != nil {

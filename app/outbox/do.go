@@ -76,7 +76,7 @@ func (a *attempt) store(ctx context.Context) error {
 	r.retry = Retry{MaxAttempts: 1, Backoff: Constant}
 	r.token = cloud.NewID[claimToken]()
 	lease := a.o.timeout(ctx, a.inv.Script) + a.o.o.LeaseGrace
-	if err := a.o.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	if err := a.o.db.UpdateFor(ctx, causeOf(a.inv), func(ctx context.Context, tx *db.Tx) error {
 		return r.insertClaimed(tx, a.o.id, lease)
 	}); err != nil {
 		return err
@@ -90,6 +90,7 @@ func (a *attempt) store(ctx context.Context) error {
 func (o *Outbox) abandon(inv *cloud.Invocation, res *cloud.Result) {
 	x := abandoned{app: inv.App, exec: inv.ID, script: inv.Script, inbox: cloud.NewID[inboxID](), status: res.StatusCode, summary: summary(res)}
 	err := o.db.UpdateLazy(context.Background(), func(_ context.Context, tx *db.Tx) error {
+		tx.CountFor(causeOf(inv), 1)
 		return x.insert(tx, o.metrics)
 	})
 	if err != nil {

@@ -19,7 +19,7 @@ func (o *Outbox) Submit(ctx context.Context, inv *cloud.Invocation) error {
 	}
 	r.id = cloud.RowID(inv.ID)
 	r.retry = o.o.Retry
-	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+	return o.db.UpdateFor(ctx, r.cause(), func(_ context.Context, tx *db.Tx) error {
 		if err := o.quotas.checkRows(tx, r.app, cloud.RateLimited); err != nil {
 			return err
 		}

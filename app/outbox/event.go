@@ -100,7 +100,7 @@ func (o *Outbox) consuming(list ...*listed) {
 
 // Cancel removes a row that is not running; a running one is a Conflict.
 func (o *Outbox) Cancel(ctx context.Context, app cloud.AppID, id cloud.RowID) error {
-	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+	return o.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 		var lane, key string
 		err := tx.QueryRow(`
 			DELETE FROM outbox WHERE id = ? AND app_id = ? AND claimed_at IS NULL RETURNING lane, coalesce(ordering_key, '')`, id, app).Scan(&lane, &key)

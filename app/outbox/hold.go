@@ -13,6 +13,7 @@ import (
 // time that is over, lets it go.
 func (o *Outbox) HoldLane(ctx context.Context, app cloud.AppID, lane string, until cloud.Time) error {
 	return o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
+		tx.CountFor(db.Cause{App: app}, 1)
 		_, err := tx.Exec(`
 			INSERT INTO held_lanes (app_id, lane, not_before) VALUES (?, ?, ?)
 			ON CONFLICT (app_id, lane) DO UPDATE SET not_before = excluded.not_before`, app, lane, int64(until))

@@ -154,7 +154,7 @@ func (o *Outbox) Send(ctx context.Context, from cloud.Origin, m QueueInput) (id 
 	if err := o.o.Accept(); err != nil {
 		return id, false, err
 	}
-	err = o.db.Update(ctx, func(_ context.Context, tx *db.Tx) (err error) {
+	err = o.db.UpdateFor(ctx, db.Cause{App: from.App}, func(_ context.Context, tx *db.Tx) (err error) {
 		id, duplicate, err = o.sendTx(tx, from, m, cloud.RateLimited)
 		return err
 	})

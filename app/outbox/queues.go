@@ -133,7 +133,7 @@ func (o *Outbox) Purge(ctx context.Context, app cloud.AppID, queue string) error
 		return rx.QueryRow(`SELECT coalesce((SELECT n FROM outbox WHERE lane <> '' AND app_id = ? AND lane = ? ORDER BY n DESC LIMIT 1), 0)`, app, id.name).Scan(&last)
 	})
 	for done := err != nil; !done; {
-		err = o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+		err = o.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 			n, err := o.purgeSome(tx, id, last)
 			done = n < purgeBatch
 			return err
@@ -188,7 +188,7 @@ func (o *Outbox) setPaused(ctx context.Context, app cloud.AppID, queue string, p
 		return err
 	}
 	id := laneID{app, QueueLane(queue)}
-	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error {
+	return o.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 		_, err := tx.Exec(`
 			INSERT INTO held_lanes (app_id, lane, paused) VALUES (?, ?, ?)
 			ON CONFLICT (app_id, lane) DO UPDATE SET paused = excluded.paused`, app, id.name, paused)

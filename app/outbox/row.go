@@ -55,6 +55,15 @@ type row struct {
 // handler reports that the row is for a dead letter's handler: one attempt, and no letter.
 func (r *row) handler() bool { return !r.letter.IsZero() }
 
+// cause is who the changes to the row are counted for.
+func (r *row) cause() db.Cause {
+	c := db.Cause{App: r.app, Script: r.script}
+	if r.source != cloud.SourceHTTP {
+		c.Trigger = r.trigger
+	}
+	return c
+}
+
 // all lists the row and those that run with it.
 func (r *row) all() []*row { return append([]*row{r}, r.batch...) }
 

@@ -20,6 +20,7 @@ func (o *Outbox) finish(a *attempt, effects Effects) error {
 		update = o.db.Update
 	}
 	return update(context.Background(), func(ctx context.Context, tx *db.Tx) error {
+		tx.CountFor(causeOf(a.inv), 1)
 		for _, r := range r.all() {
 			if err := o.acknowledge(tx, a, r); err != nil {
 				return err
@@ -111,6 +112,7 @@ func (o *Outbox) settleFailure(a *attempt, res *cloud.Result) {
 func (o *Outbox) settle(ctx context.Context, ends ...unsettled) error {
 	err := o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
 		for _, u := range ends {
+			tx.CountFor(u.row.cause(), 1)
 			if err := o.fail(tx, u); err != nil && !errors.Is(err, errLost) {
 				return err
 			}
@@ -308,6 +310,7 @@ func (o *Outbox) releaseRow(ctx context.Context, n int64) error {
 			return err
 		}
 		r = rows[0]
+		tx.CountFor(r.cause(), 1)
 		if consumed(r.lane) {
 			if err := o.rebind(tx, r); err != nil {
 				return err

@@ -42,7 +42,7 @@ func (o *Outbox) CreateTrigger(ctx context.Context, t *cloud.Trigger) error {
 		return err
 	}
 	t.ID = cloud.NewID[cloud.TriggerID]()
-	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error { return o.CreateTriggerTx(tx, t) })
+	return o.db.UpdateFor(ctx, db.Cause{App: t.AppID}, func(_ context.Context, tx *db.Tx) error { return o.CreateTriggerTx(tx, t) })
 }
 
 // CreateTriggerTx stores a trigger that has its id and has passed CheckTrigger. The script
@@ -169,7 +169,7 @@ func triggerOf(rx *db.Rx, app cloud.AppID, id cloud.TriggerID) (*cloud.Trigger, 
 // that they were made with.
 func (o *Outbox) UpdateTrigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID, p TriggerPatch) (*cloud.Trigger, error) {
 	var t *cloud.Trigger
-	err := o.db.Update(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err := o.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
 		var err error
 		if t, err = triggerOf(tx.Rx, app, id); err != nil {
 			return err
@@ -237,7 +237,7 @@ func set[T any](to, from *T) {
 // DeleteTrigger deletes a trigger. Rows of it that wait become dead letters when they are
 // due, with that reason; the messages of a queue stay and wait for its next trigger.
 func (o *Outbox) DeleteTrigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID) error {
-	return o.db.Update(ctx, func(_ context.Context, tx *db.Tx) error { return o.DeleteTriggerTx(tx, app, id) })
+	return o.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error { return o.DeleteTriggerTx(tx, app, id) })
 }
 
 // DeleteTriggerTx is DeleteTrigger within a transaction.

@@ -120,6 +120,7 @@ type System struct {
 	Engines       []string          `json:"engines"`
 	Durability    string            `json:"durability"`
 	Database      SystemDatabase    `json:"db"`
+	Wear          SystemWear        `json:"wear"`
 	Gate          SystemGate        `json:"gate"`
 	Outbox        SystemOutbox      `json:"outbox"`
 	Replication   SystemReplication `json:"replication"`
@@ -133,6 +134,40 @@ type SystemDatabase struct {
 	LogsBytes     int64 `json:"logs_bytes"`
 	DiskFreeBytes int64 `json:"disk_free_bytes"`
 	DiskSizeBytes int64 `json:"disk_size_bytes"`
+}
+
+// SystemWear is what the instance has written to its files since it was started, and who
+// caused it: flash storage wears out by writing.
+type SystemWear struct {
+	Bytes        int64       `json:"bytes"`
+	Fsyncs       int64       `json:"fsyncs"`
+	BytesPerHour float64     `json:"bytes_per_hour"` // on average since the start
+	Files        []FileWear  `json:"files"`
+	Apps         []CauseWear `json:"apps"`     // those that wrote most, the others and the platform: together all commits
+	Scripts      []CauseWear `json:"scripts"`  // those that wrote most
+	Triggers     []CauseWear `json:"triggers"` // those that wrote most
+}
+
+// FileWear is what SQLite has written to a database and its write-ahead log.
+type FileWear struct {
+	File             string `json:"file"`
+	CommitBytes      int64  `json:"commit_bytes"`
+	CommitFsyncs     int64  `json:"commit_fsyncs"`
+	CheckpointBytes  int64  `json:"checkpoint_bytes"` // moved from the log into the file
+	CheckpointFsyncs int64  `json:"checkpoint_fsyncs"`
+}
+
+// CauseWear is the part of an app, a script or a trigger in what commits wrote. Several share
+// a commit's fsync.
+type CauseWear struct {
+	Name       string          `json:"name"`
+	AppID      cloud.AppID     `json:"app_id"`
+	ScriptID   cloud.ScriptID  `json:"script_id"`
+	TriggerID  cloud.TriggerID `json:"trigger_id"`
+	Bytes      int64           `json:"bytes"`
+	StateBytes int64           `json:"state_bytes"`
+	LogsBytes  int64           `json:"logs_bytes"`
+	Fsyncs     float64         `json:"fsyncs"`
 }
 
 // SystemGate is how many executions run and wait.
@@ -218,5 +253,7 @@ func (s *Server) getSystem(ctx context.Context, q *request, _ none) (*System, er
 		}
 	}
 	sys.Engines, sys.Warnings = nonNil(sys.Engines), nonNil(sys.Warnings)
+	w := &sys.Wear
+	w.Files, w.Apps, w.Scripts, w.Triggers = nonNil(w.Files), nonNil(w.Apps), nonNil(w.Scripts), nonNil(w.Triggers)
 	return sys, nil
 }
