@@ -4,6 +4,7 @@
 //	go run . queue                                jobs per second and pick-up latency
 //	go run . backlog -picloud BIN                 what one app's backlog costs the others
 //	go run . knee    -picloud BIN                 the highest open-loop rate, and latency at half of it
+//	go run . limit   -picloud BIN                 beside each figure, the same work bare
 //	go run . soak    -picloud BIN -d 30m          leaks under a mixed load
 package main
 
@@ -18,11 +19,13 @@ var benches = map[string]func(args []string) error{
 	"backlog": backlogBench,
 	"knee":    kneeBench,
 	"soak":    soakBench,
+	"limit":   limitBench,
+	"bare":    bareServer, // of limit, which starts it itself
 }
 
 func main() {
 	if len(os.Args) < 2 || benches[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|knee|soak [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|knee|limit|soak [flags]")
 		os.Exit(2)
 	}
 	if err := benches[os.Args[1]](os.Args[2:]); err != nil {
