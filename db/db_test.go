@@ -366,6 +366,27 @@ func TestSnapshotIsolation(t *testing.T) {
 	want(t, names(t, d), "a", "b")
 }
 
+// A lazy snapshot is settled by its first statement, not by the call.
+func TestSnapshotLazy(t *testing.T) {
+	t.Parallel()
+	d := dbtest.Open(t, items)
+	s, err := d.SnapshotLazy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 2 { // the second time it doesn't move any more
+		if err := d.Update(t.Context(), insert(fmt.Sprint("a", len(names(t, d))))); err != nil {
+			t.Fatal(err)
+		}
+		got, err := namesIn(s.Rx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, got, "a0")
+	}
+}
+
 // A caller that has seen a commit announced sees its rows in the snapshot it takes then.
 func TestSnapshotShowsWhatWasAnnounced(t *testing.T) {
 	t.Parallel()

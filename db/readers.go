@@ -197,17 +197,27 @@ type Snapshot struct {
 // Snapshot begins one; it waits for a free reader until ctx ends. It shows every commit
 // that was announced by AfterCommit before the call, and none that begins after it returned.
 func (d *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
+	s, err := d.SnapshotLazy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// BEGIN alone doesn't take the snapshot, the first read does.
+	var any bool
+	if err := s.conn.queryRow("SELECT EXISTS (SELECT 1 FROM sqlite_schema)").Scan(&any); err != nil {
+		return nil, errors.Join(fmt.Errorf("take a snapshot: %w", d.notedRead(err)), s.Close())
+	}
+	return s, nil
+}
+
+// SnapshotLazy is Snapshot for who reads at once, or doesn't mind: what it shows is settled by
+// its first statement only, which costs one statement less.
+func (d *DB) SnapshotLazy(ctx context.Context) (*Snapshot, error) {
 	if err := enter(ctx); err != nil {
 		return nil, err
 	}
 	c, err := d.readers.acquire(ctx)
 	if err != nil {
 		return nil, d.notedRead(err)
-	}
-	// BEGIN alone doesn't take the snapshot, the first read does.
-	var any bool
-	if err := c.queryRow("SELECT EXISTS (SELECT 1 FROM sqlite_schema)").Scan(&any); err != nil {
-		return nil, errors.Join(fmt.Errorf("take a snapshot: %w", d.notedRead(err)), d.readers.release(c))
 	}
 	return &Snapshot{Rx: &Rx{Now: d.o.Now().UTC(), pool: d.ro, conn: c}, d: d}, nil
 }

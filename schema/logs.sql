@@ -36,4 +36,3 @@ CREATE INDEX executions_app ON executions(app_id, id);
 CREATE INDEX executions_event ON executions(event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX executions_root ON executions(root_execution_id);
 CREATE INDEX executions_script ON executions(script_id, id);
-CREATE INDEX executions_started ON executions(started_at);

@@ -81,14 +81,15 @@ func (s *Store) begin(exec cloud.ExecutionID, from cloud.Origin, limits cloud.Li
 	return &Unit{s: s, exec: exec, from: from, cause: db.Cause{App: from.App}, hold: hold, most: most, age: s.recent.age(from.App), overlay: overlay{}}
 }
 
-// viewLocked is the snapshot, taken at the first call. The number of the last commit is noted
-// before: what is committed in between is seen and counts as a conflict all the same.
+// viewLocked is the snapshot, taken by the read that follows the first call. The number of the
+// last commit is noted before: what is committed in between is seen and counts as a conflict
+// all the same.
 func (u *Unit) viewLocked(ctx context.Context) (*db.Snapshot, error) {
 	if err := u.usable(ctx); err != nil || u.snap != nil {
 		return u.snap, err
 	}
 	since := u.s.recent.now()
-	snap, err := u.s.db.Snapshot(ctx)
+	snap, err := u.s.db.SnapshotLazy(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", err)
 	}

@@ -33,12 +33,16 @@ func insertExecution(tx *db.Tx, x *cloud.Execution) (size int64, err error) {
 	}
 	request := sql.NullString{String: string(x.Request), Valid: len(x.Request) > 0}
 	size = int64(256 + len(trace.String) + len(logs.String) + len(request.String) + len(x.ResponseSummary))
-	_, err = tx.Exec(`INSERT OR REPLACE INTO executions
-		(id, app_id, script_id, script_version, source, op, trigger_id, root_execution_id, parent_execution_id, event_id, depth, attempt,
-		 status, status_code, reruns, duration_ms, started_at, finished_at, bytes, error, request, response_summary, logs)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	values := []any{
 		x.ID, x.AppID, x.ScriptID, x.ScriptVersion, x.Source, x.Op, x.TriggerID, x.RootExecutionID, x.ParentID, x.EventID, x.Depth, x.Attempt,
-		string(x.Status), x.StatusCode, x.Reruns, x.DurationMS, int64(x.StartedAt), int64(x.FinishedAt), size, trace, request, x.ResponseSummary, logs)
+		string(x.Status), x.StatusCode, x.Reruns, x.DurationMS, int64(x.StartedAt), int64(x.FinishedAt), size, trace, request, x.ResponseSummary, logs,
+	}
+	res, err := tx.Exec(insertOneExecution, values...)
+	if err == nil && affected(res) == 0 { // it is there already: it ran again after a power cut
+		if _, err = tx.Exec(`DELETE FROM executions WHERE id = ?`, x.ID); err == nil {
+			_, err = tx.Exec(insertOneExecution, values...)
+		}
+	}
 	if err != nil {
 		return 0, fmt.Errorf("store execution %s: %w", x.ID, err)
 	}
@@ -48,6 +52,18 @@ func insertExecution(tx *db.Tx, x *cloud.Execution) (size int64, err error) {
 		}
 	}
 	return size + int64(64*len(x.BatchIDs)), nil
+}
+
+// insertOneExecution doesn't say OR REPLACE: that would make SQLite keep a journal of each
+// statement, as if there were much to replace.
+const insertOneExecution = `INSERT OR IGNORE INTO executions
+	(id, app_id, script_id, script_version, source, op, trigger_id, root_execution_id, parent_execution_id, event_id, depth, attempt,
+	 status, status_code, reruns, duration_ms, started_at, finished_at, bytes, error, request, response_summary, logs)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+func affected(r sql.Result) int64 {
+	n, _ := r.RowsAffected() // neither driver fails here
+	return n
 }
 
 func jsonOrNull(v any, null bool) (sql.NullString, error) {
@@ -82,6 +98,13 @@ func scanExecution(row interface{ Scan(...any) error }) (*cloud.Execution, error
 	return x, err
 }
 
+// The two ways to list executions, each along an index: ?3 is a script, or null.
+const (
+	appExecutions    = `WHERE app_id = ?1 AND id < ?2 AND ?3 IS NULL` + filtered
+	scriptExecutions = `WHERE script_id = ?3 AND id < ?2 AND +app_id = ?1` + filtered
+	filtered         = ` AND (?4 = '' OR status = ?4) AND (?5 = '' OR source = ?5) AND started_at >= ?6 ORDER BY id DESC LIMIT ?7`
+)
+
 // Executions lists an app's executions, newest first.
 func (l *Log) Executions(ctx context.Context, app cloud.AppID, q Query, p cloud.Page) ([]*cloud.Execution, string, error) {
 	before, err := readCursor(p.Cursor)
@@ -89,9 +112,11 @@ func (l *Log) Executions(ctx context.Context, app cloud.AppID, q Query, p cloud.
 		return nil, "", err
 	}
 	limit := p.Clamp()
-	found, err := l.query(ctx, `WHERE app_id = ?1 AND id < ?2 AND (?3 IS NULL OR script_id = ?3) AND (?4 = '' OR status = ?4)
-		AND (?5 = '' OR source = ?5) AND started_at >= ?6 ORDER BY id DESC LIMIT ?7`,
-		app, before, q.ScriptID, string(q.Status), q.Source, int64(q.Since), limit+1)
+	of := appExecutions
+	if !q.ScriptID.IsZero() {
+		of = scriptExecutions
+	}
+	found, err := l.query(ctx, of, app, before, q.ScriptID, string(q.Status), q.Source, int64(q.Since), limit+1)
 	if err != nil || len(found) <= limit {
 		return found, "", err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"picloud/app/cloud"
+	"picloud/db"
 	"picloud/db/dbtest"
 )
 
@@ -61,6 +62,23 @@ func TestLogReadsWhatWasJustRecorded(t *testing.T) {
 	}
 	if _, err := l.Execution(t.Context(), cloud.NewID[cloud.ExecutionID]()); cloud.KindOf(err) != cloud.NotFound {
 		t.Errorf("unknown id: got %v, want not found", err)
+	}
+}
+
+// A list must run along an index of what it is filtered by: a script that seldom runs has few
+// records among very many.
+func TestLogListPlan(t *testing.T) {
+	t.Parallel()
+	l := testLog(t, LogOptions{})
+	for where, index := range map[string]string{appExecutions: "executions_app (app_id=? AND id<?)", scriptExecutions: "executions_script (script_id=? AND id<?)"} {
+		var plan string
+		err := l.db.View(t.Context(), func(_ context.Context, rx *db.Rx) error {
+			var n, parent, unused int
+			return rx.QueryRow(`EXPLAIN QUERY PLAN `+selectExecution+where, make([]any, 7)...).Scan(&n, &parent, &unused, &plan)
+		})
+		if err != nil || plan != "SEARCH executions USING INDEX "+index {
+			t.Errorf("got the plan %q, %v, want one with %s", plan, err, index)
+		}
 	}
 }
 
@@ -117,6 +135,10 @@ func TestLogPages(t *testing.T) {
 	found, _, err := l.Executions(t.Context(), app, Query{Status: cloud.StatusTimeout, Source: cloud.SourceHTTP, Since: 7}, cloud.Page{})
 	if err != nil || len(found) != 3 {
 		t.Errorf("timeouts since 6: got %d, %v, want 3", len(found), err)
+	}
+	found, _, err = l.Executions(t.Context(), app, Query{ScriptID: cloud.NewID[cloud.ScriptID]()}, cloud.Page{})
+	if err != nil || len(found) != 0 {
+		t.Errorf("of another script: got %v, %v", found, err)
 	}
 	if _, _, err := l.Executions(t.Context(), app, Query{}, cloud.Page{Cursor: "x"}); cloud.KindOf(err) != cloud.BadRequest {
 		t.Errorf("bad cursor: got %v", err)

@@ -42,6 +42,7 @@ func (e *quickJS) NewContext(p Program, l cloud.Limits, modules ...Program) (_ C
 		c.files = append(c.files, m.(*quickProgram).file)
 	}
 	lib.XJS_SetModuleLoaderFunc(q.tls, q.rt, cfunc(quickImport), 0, q.slot)
+	lib.XJS_SetGCThreshold(q.tls, q.rt, ^lib.Tsize_t(0)) // loading the SDK makes no garbage to look for
 	defer func() {
 		if r := recover(); r != nil {
 			err = engineFault("make a context", r)
@@ -54,6 +55,7 @@ func (e *quickJS) NewContext(p Program, l cloud.Limits, modules ...Program) (_ C
 		return nil, err
 	}
 	c.setLimits(max(l.MemoryBytes, c.used()+minMemory), l.StackBytes)
+	lib.XJS_SetGCThreshold(q.tls, q.rt, lib.Tsize_t(c.used()+c.used()/2)) // as the engine would have it now
 	return c, nil
 }
 
