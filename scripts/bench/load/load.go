@@ -1,6 +1,6 @@
-// Package load is a closed-loop HTTP/1.1 load generator that costs little itself: requests
-// are bytes made once, answers are only counted. On a small machine a full HTTP client would
-// take more of the processor than the servers that are compared.
+// Package load is an HTTP/1.1 load generator, closed-loop (Run) and open-loop (Open), that costs
+// little itself: requests are bytes made once, answers are only counted. On a small machine a
+// full HTTP client would take more of the processor than the servers that are compared.
 package load
 
 import (
