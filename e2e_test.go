@@ -21,10 +21,13 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"picloud/app/executor"
 )
 
 // The scripts drive the real binary from outside, as a user would: see testdata/script.
 func TestMain(m *testing.M) {
+	executor.Worker() // the binary under test starts itself
 	testscript.Main(m, map[string]func(){"picloud": main})
 }
 

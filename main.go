@@ -8,9 +8,11 @@ import (
 	"syscall"
 
 	"picloud/app/cli"
+	"picloud/app/executor"
 )
 
 func main() {
+	executor.Worker() // before anything else: a worker has nothing to do with the rest
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal stops at once: the first puts the default behaviour back.
 	context.AfterFunc(ctx, stop)

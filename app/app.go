@@ -106,7 +106,8 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Shed: a.disk.shedLogs, Logger: a.log})
 	if a.executor, err = executor.New(executor.Options{
 		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Secrets: a.secrets, Requests: cfg.OutboundRequests, Away: a.gate.Away},
-		Log:     a.executions,
+		Log:       a.executions,
+		Isolation: cfg.Isolation, Workers: cfg.IsolationWorkers,
 		Engines: cfg.Engines, Concurrent: cfg.MaxConcurrentExecutions, Ceiling: cfg.Limits, MaxDepth: cfg.MaxTriggerDepth, Logger: a.log,
 	}); err != nil {
 		return nil, err

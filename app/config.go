@@ -19,6 +19,7 @@ import (
 
 	"picloud/app/cloud"
 	"picloud/app/data"
+	"picloud/app/executor"
 	"picloud/app/outbound"
 	"picloud/db"
 )
@@ -34,6 +35,9 @@ type Config struct {
 	Durability db.Durability
 	SyncOutbox string // memory | table
 	Engines    []string
+
+	Isolation        string // executor.InProcess | executor.Process
+	IsolationWorkers int    // 0: by the machine
 
 	MaxConcurrentExecutions int
 	GateWait                time.Duration
@@ -124,6 +128,8 @@ var Settings = []Setting{
 	{Key: "durability", Default: "full", Doc: "full: acknowledged means fsynced; relaxed: a power cut may lose the last moments", set: oneOf(func(c *Config) *db.Durability { return &c.Durability }, db.Full, db.Relaxed)},
 	{Key: "sync_outbox", Default: "memory", Doc: "where the rows of waiting callers live: memory or table", set: oneOf(func(c *Config) *string { return &c.SyncOutbox }, "memory", "table")},
 	{Key: "engines", Default: "quickjs", Doc: "engines that scripts may use: quickjs, or quickjs,otto (otto has no memory limit: trusted code only)", set: engines},
+	{Key: "isolation", Default: executor.InProcess, Doc: "where scripts run: inprocess, or process: in worker processes that have no rights and that can be killed, for apps of people you don't know (Linux; each call costs more)", set: oneOf(func(c *Config) *string { return &c.Isolation }, executor.InProcess, executor.Process)},
+	{Key: "isolation_workers", Default: "0", Doc: "with isolation=process: processes that run scripts at once; 0: twice as many as there are processors, at least 4; never more than max_concurrent_executions", set: integer(func(c *Config) *int { return &c.IsolationWorkers }, 0, 1024)},
 	{Key: "max_concurrent_executions", Default: strconv.Itoa(max(8, 4*runtime.NumCPU())), Doc: "executions that run at once, 1-1024", set: integer(func(c *Config) *int { return &c.MaxConcurrentExecutions }, 1, 1024)},
 	{Key: "gate_wait_ms", Default: "1000", Doc: "how long a caller waits for a free place before 503", set: milliseconds(func(c *Config) *time.Duration { return &c.GateWait }, 1, 60_000)},
 	{Key: "gate_queue", Default: "1024", Doc: "callers that may wait for a free place", set: integer(func(c *Config) *int { return &c.GateQueue }, 1, 1_000_000)},

@@ -205,6 +205,10 @@ func (u *Unit) applyHeld(ctx context.Context, tx *db.Tx) error {
 // NoRerun says that the execution called the outside world: a conflict is then final.
 func (u *Unit) NoRerun() { u.noRerun = true }
 
+// Repeatable reports that the execution may be run again from its start: nothing of it is
+// committed, and it has not called the outside world.
+func (u *Unit) Repeatable() bool { return !u.noRerun && !u.committed }
+
 // Empty reports that there is nothing to commit. What was only read needs no check: it all
 // held at the moment of the snapshot.
 func (u *Unit) Empty() bool { return len(u.effects) == 0 && u.broken == nil }

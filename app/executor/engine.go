@@ -60,7 +60,8 @@ type Budget struct {
 	Ctx      context.Context
 	Deadline time.Time
 	Limits   cloud.Limits
-	Nested   int // how many scripts of the execution wait for this run
+	Nested   int     // how many scripts of the execution wait for this run
+	Within   Context // of the script that waits for it; nil for the first
 }
 
 // Failure is why a run has no answer.

@@ -12,7 +12,6 @@ import (
 	lib "modernc.org/libquickjs"
 
 	"picloud/app/cloud"
-	"picloud/app/sdk"
 )
 
 // fakeHost is a Host with a map for a store.
@@ -61,14 +60,7 @@ func budget(d time.Duration) Budget {
 	return Budget{Ctx: context.Background(), Deadline: time.Now().Add(d), Limits: testLimits}
 }
 
-func testQuickJS(t testing.TB) Engine {
-	t.Helper()
-	e, err := newQuickJS(testPrelude, sdk.Modern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
+func testQuickJS(t testing.TB) Engine { return quickOf(t, testIsolation(), testPrelude) }
 
 // start compiles source and makes a context that is closed at the end of the test.
 func start(t testing.TB, e Engine, source string) Context {
@@ -97,14 +89,7 @@ func outcome(finished string, f *Failure) string {
 	return fmt.Sprintf("%s: %s%s", cloud.KindOf(f.Err), f.Trace.Message, pos)
 }
 
-func testOtto(t testing.TB) Engine {
-	t.Helper()
-	e, err := newOtto(testPrelude)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
+func testOtto(t testing.TB) Engine { return ottoOf(t, testIsolation(), testPrelude) }
 
 // conformance is what both engines answer. otto is what it alone answers: "-" for a case
 // that it can't know, being of ES5.
@@ -286,7 +271,7 @@ func TestContextsAreReplacedAfterManyUses(t *testing.T) {
 // reference that is not given back would show as growth.
 func TestRunsLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
-	c := start(t, testQuickJS(t), `export default async (ctx) => {
+	c := start(t, quickOf(t, InProcess, testPrelude), `export default async (ctx) => {
 		String.raw({ get raw() { return new Array(1000).fill("x") } });
 		Array.from([1, 2, 3]).map(x => x + 1).includes(2);
 		JSON.stringify({ a: 1 }, ["a"]);
@@ -361,8 +346,8 @@ func TestOttoIsLeftBehindWhenStuck(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang)
 	_, f := c.Run(hangingHost{newHost(`{}`), hang}, Budget{Ctx: t.Context(), Deadline: time.Now().Add(-ottoGrace), Limits: testLimits})
-	if f == nil || !f.Stuck || cloud.KindOf(f.Err) != cloud.Timeout || !c.Spent() {
-		t.Errorf("got %+v, spent %v; want stuck and a timeout", f, c.Spent())
+	if f == nil || f.Stuck != (testIsolation() == InProcess) || cloud.KindOf(f.Err) != cloud.Timeout || !c.Spent() {
+		t.Errorf("got %+v, spent %v; want stuck (in this process) and a timeout", f, c.Spent())
 	}
 }
 

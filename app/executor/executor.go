@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,9 @@ type Options struct {
 	Log      *Log     // keeps what Record is told; nil keeps nothing
 	Engines  []string // that scripts may use; quickjs
 
+	Isolation string // InProcess or Process; InProcess
+	Workers   int    // processes that run scripts at once with Process; twice as many as there are processors, at least 4, at most Concurrent
+
 	MaxDepth   int          // how deep scripts may invoke each other, counted with the triggers' depth; 8
 	Concurrent int          // executions at once, the gate's size; DefaultGateSize
 	Memory     int64        // bytes all contexts may take together; half of the machine's
@@ -47,6 +51,7 @@ type Executor struct {
 	log      *Log
 	logger   *slog.Logger
 	engines  map[string]Engine
+	workers  *workers // with process isolation; else nil
 	enabled  []string
 	maxDepth int
 	defaults cloud.Limits // for limits that a script leaves open
@@ -90,7 +95,26 @@ func New(o Options) (*Executor, error) {
 			return nil, fmt.Errorf("engine %s: %w", name, err)
 		}
 	}
+	if o.Isolation == Process {
+		return e, e.isolate(o)
+	}
 	return e, nil
+}
+
+// isolate has worker processes do what the engines would do in this one.
+func (e *Executor) isolate(o Options) error {
+	if err := isolated(); err != nil {
+		return err
+	}
+	k := &kit{}
+	if k.quick, _ = e.engines[cloud.EngineQuickJS].(*quickJS); e.engines[cloud.EngineOtto] != nil {
+		k.otto = sdk.Prelude
+	}
+	if o.Workers <= 0 {
+		o.Workers = defaultWorkers(runtime.GOMAXPROCS(0), o.Concurrent)
+	}
+	e.workers = newWorkers(k, min(o.Workers, o.Concurrent), o.Memory/4, e.ceiling, e.logger)
+	return e.workers.try()
 }
 
 // engines are all there are.
@@ -99,8 +123,13 @@ var engines = map[string]func() (Engine, error){
 	cloud.EngineOtto:    func() (Engine, error) { return newOtto(sdk.Prelude) },
 }
 
-// Close frees all contexts that nothing runs in.
-func (e *Executor) Close() { e.pool.close() }
+// Close frees all contexts that nothing runs in, and ends all workers.
+func (e *Executor) Close() {
+	e.pool.close()
+	if e.workers != nil {
+		e.workers.close()
+	}
+}
 
 // Forget drops what is kept for a script that was deleted.
 func (e *Executor) Forget(id cloud.ScriptID) {
@@ -142,18 +171,32 @@ func (e *Executor) run(ctx context.Context, inv *cloud.Invocation, hold func(con
 		deadline = d // of a re-run
 	}
 	limits := e.limits(script)
-	c, err := e.context(ctx, script, limits)
+	for again := e.workers != nil; ; again = false {
+		call := sdk.NewCall(ctx, e.services, inv, script, deadline, limits, hold)
+		res, effects := e.attempt(call, limits)
+		if _, lost := errors.AsType[*lostWorker](res.Err); !lost || !again || ctx.Err() != nil || call.Unit != nil && !call.Unit.Repeatable() {
+			return res, effects
+		}
+		if effects != nil {
+			effects.Close() // the worker was killed from outside: nothing has happened, so once more
+		}
+	}
+}
+
+// attempt runs a script once, on the unit of work of its call.
+func (e *Executor) attempt(call *sdk.Call, limits cloud.Limits) (*cloud.Result, outbox.Effects) {
+	script := call.Script
+	c, err := e.context(call.Ctx, script, limits)
 	if err != nil {
 		return failed(&Failure{Err: err}, script), nil
 	}
-	call := sdk.NewCall(ctx, e.services, inv, script, deadline, limits, hold)
 	f := &frame{e: e, call: call, context: c}
 	call.Invoker = f
-	finished, fail := c.Run(call, Budget{Ctx: ctx, Deadline: deadline, Limits: limits})
+	finished, fail := c.Run(call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits})
 	e.pool.give(keyOf(script), c, script.Isolation == cloud.IsolationFresh)
 	if fail != nil && (fail.Stuck || f.stuck) {
 		if fail.Stuck {
-			e.stuck(script, inv)
+			e.stuck(script, call.Inv)
 		}
 		if call.Unit != nil {
 			call.Unit.Close() // the engine still holds the call: nothing else of it may be touched
@@ -251,6 +294,9 @@ func (e *Executor) engine(script *cloud.Script) (Engine, error) {
 	engine, ok := e.engines[name]
 	if !ok {
 		return nil, cloud.Errorf(cloud.Invalid, "the engine %q is not enabled on this instance (PICLOUD_ENGINES=%s)", name, strings.Join(e.enabled, ","))
+	}
+	if e.workers != nil {
+		return e.workers.engine(name, script.AppID), nil
 	}
 	return engine, nil
 }

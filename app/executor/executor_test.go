@@ -72,6 +72,9 @@ func newMachine(t testing.TB, o Options) *machine {
 	if o.Engines == nil {
 		o.Engines = []string{cloud.EngineQuickJS, cloud.EngineOtto}
 	}
+	if o.Isolation == "" {
+		o.Isolation = testIsolation()
+	}
 	e, err := New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -211,11 +211,18 @@ const canary = `module.exports = function (ctx) {
   return s;
 };`
 
-func TestHostileScripts(t *testing.T) {
-	e, err := newQuickJS(sdk.Prelude, sdk.Modern)
-	if err != nil {
-		t.Fatal(err)
+func TestHostileScripts(t *testing.T) { testHostileScripts(t, sdkQuickJS(t)) }
+
+// TestHostileScriptsInWorkers is the same in worker processes. What is looked at afterwards is
+// the instance.
+func TestHostileScriptsInWorkers(t *testing.T) {
+	if testIsolation() == Process {
+		t.Skip("TestHostileScripts has done it")
 	}
+	testHostileScripts(t, quickOf(t, Process, sdk.Prelude))
+}
+
+func testHostileScripts(t *testing.T, e Engine) {
 	want := outcome(start(t, e, canary).Run(newHost(`{"a":1}`), budget(time.Minute)))
 	if !strings.HasPrefix(want, "s[") {
 		t.Fatalf("canary: %s", want)
@@ -223,7 +230,7 @@ func TestHostileScripts(t *testing.T) {
 	limits := testLimits
 	limits.Operations = 3_000_000
 	runtime.GC()
-	before, live := resident(t), liveRuntimes()
+	before, live, files := resident(t), liveRuntimes(), openFiles(t)
 	for i, tt := range hostile {
 		if raceEnabled && i%8 != 0 && os.Getenv("PICLOUD_LONG") == "" {
 			continue // the same code runs in all of them, and slowly
@@ -273,6 +280,9 @@ func TestHostileScripts(t *testing.T) {
 	}
 	drainArenas()
 	runtime.GC()
+	if got := openFiles(t); got > files+4 { // a worker more than before
+		t.Errorf("%d descriptors are open, %d were", got, files)
+	}
 	if after := resident(t); after > before+48<<20 && !raceEnabled {
 		t.Errorf("resident memory grew from %d to %d MiB", before>>20, after>>20)
 	}
@@ -298,17 +308,20 @@ var hostileOtto = []struct{ name, body, want string }{
 	{"throw a loop", `throw { toString: function () { for (;;); } }`, "budget_exceeded script_error"},
 }
 
-func TestHostileOtto(t *testing.T) {
-	t.Parallel()
-	e, err := newOtto(sdk.Prelude)
-	if err != nil {
-		t.Fatal(err)
+func TestHostileOtto(t *testing.T) { testHostileOtto(t, ottoOf(t, testIsolation(), sdk.Prelude)) }
+
+func TestHostileOttoInWorkers(t *testing.T) {
+	if testIsolation() == Process {
+		t.Skip("TestHostileOtto has done it")
 	}
+	testHostileOtto(t, ottoOf(t, Process, sdk.Prelude))
+}
+
+func testHostileOtto(t *testing.T, e Engine) {
 	limits := testLimits
 	limits.Operations = 200_000
 	for _, tt := range hostileOtto {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			c := start(t, e, "module.exports = function (ctx) { "+tt.body+" }")
 			finished, f := c.Run(newHost(`{"a":1}`), Budget{Ctx: t.Context(), Deadline: time.Now().Add(10 * time.Second), Limits: limits})
 			if got := endKind(f); !allowed(tt.want, got) {
@@ -324,10 +337,7 @@ func TestHostileOtto(t *testing.T) {
 // TestHostileTogether runs hostile scripts beside honest ones on several goroutines: what is
 // taken from one context must never hurt another. PICLOUD_LONG makes it run for a minute.
 func TestHostileTogether(t *testing.T) {
-	e, err := newQuickJS(sdk.Prelude, sdk.Modern)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := sdkQuickJS(t)
 	long := time.Second
 	if os.Getenv("PICLOUD_LONG") != "" {
 		long = time.Minute
@@ -367,13 +377,6 @@ func TestHostileTogether(t *testing.T) {
 	wg.Wait()
 }
 
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // allowed reports whether got is one of want. Where the operation budget may end a script, a
 // slow machine's clock may do it first; under the race detector it may anywhere.
 func allowed(want, got string) bool {
@@ -408,6 +411,16 @@ func liveRuntimes() (n int) {
 		}
 	}
 	return n
+}
+
+// openFiles is how many descriptors the process has.
+func openFiles(t testing.TB) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc")
+	}
+	return len(list)
 }
 
 // resident is the process's resident memory in bytes; the test is skipped where nothing tells.

@@ -60,7 +60,7 @@ func (f *frame) Invoke(call *sdk.Call, script string, args json.RawMessage) (str
 	}
 	callee := &frame{e: f.e, call: call.Invoked(s, args), context: c, outer: f}
 	callee.call.Invoker = callee
-	finished, fail := c.Run(callee.call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits, Nested: callee.level()})
+	finished, fail := c.Run(callee.call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits, Nested: callee.level(), Within: f.context})
 	f.e.pool.give(keyOf(s), c, s.Isolation == cloud.IsolationFresh)
 	if fail == nil && int64(len(finished)) > limits.OutputBytes {
 		return "", nil, cloud.Errorf(cloud.BudgetExceeded, "invoke: what %s returned has %d bytes, %d are allowed", s.Name, len(finished), limits.OutputBytes)

@@ -62,7 +62,13 @@ func (m *metrics) forget(id cloud.ScriptID) {
 
 // Collectors are the executor's metrics.
 func (e *Executor) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{e.metrics.total, e.metrics.duration, e.metrics.stuck}
+	all := []prometheus.Collector{e.metrics.total, e.metrics.duration, e.metrics.stuck}
+	if e.workers != nil {
+		all = append(all, e.workers.ended, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "picloud_isolation_workers", Help: "Worker processes that live now.",
+		}, func() float64 { return float64(e.workers.living()) }))
+	}
+	return all
 }
 
 // Collectors are the gate's metrics.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"picloud/app/cloud"
+	"picloud/app/sdk"
 )
 
 // link makes s import modules, as control does.
@@ -115,7 +116,7 @@ func TestImportsAreFound(t *testing.T) {
 // TestDynamicImportsLeaveNothing runs a script that asks for many modules that aren't there.
 func TestDynamicImportsLeaveNothing(t *testing.T) {
 	t.Parallel()
-	c := start(t, sdkQuickJS(t), `export default async () => { let n = 0; for (let i = 0; i < 1000; i++) { try { await import("app:x" + i) } catch (e) { n++ } } return n }`)
+	c := start(t, quickOf(t, InProcess, sdk.Prelude), `export default async () => { let n = 0; for (let i = 0; i < 1000; i++) { try { await import("app:x" + i) } catch (e) { n++ } } return n }`)
 	if got := outcome(c.Run(newHost(`{}`), budget(time.Minute))); got != "j1000" {
 		t.Errorf("got %s", got)
 	}

@@ -17,14 +17,7 @@ func newWebHost(t testing.TB, r *cloud.Request) webHost {
 	return webHost{sdk.NewCall(t.Context(), sdk.Services{}, inv, &cloud.Script{Name: "main", AppSlug: "demo"}, time.Now().Add(time.Minute), cloud.Limits{}, nil)}
 }
 
-func sdkQuickJS(t testing.TB) Engine {
-	t.Helper()
-	e, err := newQuickJS(sdk.Prelude, sdk.Modern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
+func sdkQuickJS(t testing.TB) Engine { return quickOf(t, testIsolation(), sdk.Prelude) }
 
 // webCases are scripts' bodies in an async function, and what they answer.
 var webCases = []struct{ name, body, want string }{
