@@ -133,6 +133,9 @@ func TestNativesThatNeverPollAreKilled(t *testing.T) {
 // TestWorkersThatEatMemoryEnd has otto, which has no limit of its own, meet the process's.
 func TestWorkersThatEatMemoryEnd(t *testing.T) {
 	t.Parallel()
+	if raceEnabled {
+		t.Skip("the race detector ends first")
+	}
 	e := isolatedEngine(t, cloud.EngineOtto, &kit{otto: testPrelude})
 	e.workers.memory = 48 << 20
 	c := start(t, e, `module.exports = function (ctx) { if (!ctx.eat) { return 1 } var all = []; for (;;) { var s = "x"; for (var i = 0; i < 20; i++) { s += s } all.push(s) } }`)
@@ -271,6 +274,9 @@ func TestKilledWorkersLoseNothing(t *testing.T) {
 	}
 	script := s.scripts.save(cloud.Script{AppID: s.app, Source: `export default () => { const c = kv.collection("c"); c.add("n", 1); let x = 0; for (let i = 0; i < 3000; i++) x += i; c.get("other"); return x }`})
 	runs := 100
+	if raceEnabled {
+		runs = 20
+	}
 	if os.Getenv("PICLOUD_LONG") != "" {
 		runs = 5000
 	}
@@ -278,12 +284,16 @@ func TestKilledWorkersLoseNothing(t *testing.T) {
 	over := make(chan struct{})
 	var killer, callers sync.WaitGroup
 	killer.Go(func() {
-		for {
+		for last := int32(0); ; {
 			select {
 			case <-over:
 				return
 			case <-time.After(time.Duration(rand.IntN(30)) * time.Millisecond):
 			}
+			if done.Load() == last { // let something come through, however slow the machine
+				continue
+			}
+			last = done.Load()
 			if pids := s.workers.processes(); len(pids) > 0 {
 				syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL)
 			}
@@ -339,7 +349,7 @@ func TestWorkersAreOfOneApp(t *testing.T) {
 		s := m.scripts.save(cloud.Script{AppID: app, Name: "main", Source: `export default () => invoke("deep", 5) + 1`})
 		for range 2 {
 			wg.Go(func() {
-				for range 5 {
+				for range 3 {
 					inv := invocation(app)
 					inv.Script = s.ID
 					inv.Request = &cloud.Request{Method: "GET", Path: "/"}
@@ -422,7 +432,7 @@ func TestRestingContextsAreBound(t *testing.T) {
 	for _, c := range slices.Backward(all) {
 		got = append(got, outcome(c.Run(newHost(`{}`), budget(time.Minute))))
 	}
-	if want := "v2 v2 v1 v1 v1"; strings.Join(got, " ") != want {
+	if want := "v2 v2 v2 v1 v1"; strings.Join(got, " ") != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -452,6 +462,9 @@ func escape() {
 	try("change its user", func() error { return syscall.Setuid(1) })
 	try("mount", func() error { return syscall.Mount("none", "/mnt", "tmpfs", 0, "") })
 	fmt.Println("end")
+	if raceEnabled {
+		return // its runtime would be short of memory first
+	}
 	debug.SetGCPercent(-1)
 	var all [][]byte
 	for range 32 {
@@ -473,7 +486,7 @@ func TestLockUp(t *testing.T) {
 	if string(out) != "end\n" {
 		t.Errorf("a locked up process could: %s", out)
 	}
-	if state, ok := errors.AsType[*exec.ExitError](err); !ok || endOf(state.ProcessState, words.String()) != endMemory {
+	if state, ok := errors.AsType[*exec.ExitError](err); !raceEnabled && (!ok || endOf(state.ProcessState, words.String()) != endMemory) {
 		t.Errorf("it ended with %v, %s; want its memory used up", err, words.String())
 	}
 }
