@@ -29,7 +29,8 @@ var floors = map[string]string{
 	"app/web":      "app/cloud app/control app/data app/deploy app/executor app/outbound app/outbox app/portable app/route static",
 	"app":          "app/cloud app/control app/data app/deploy app/executor app/mdns app/outbound app/outbox app/portable app/replica app/route app/sdk app/web db db/dbtest schema scripts static",
 	"app/project":  "app/cloud",
-	"app/cli":      "app app/cloud app/project",
+	"app/torture":  "db schema", // looks into the files that a kill left; the instance itself it only knows from outside
+	"app/cli":      "app app/cloud app/project app/torture",
 	"":             "app/cli app/executor", // executor: the binary is its isolated workers, too
 }
 

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -117,66 +113,6 @@ func TestCounterLosesNoUpdate(t *testing.T) {
 	}
 }
 
-// Kill -9 at random moments while clients make async writes: after restarts every accepted
-// event was applied exactly once, none is missing, no row is stuck, nothing needs repair.
-func TestKillAppliesAcceptedEventsOnce(t *testing.T) {
-	const clients = 8
-	kills := 5
-	if long() {
-		kills = 200
-	}
-	in := newInstance(t)
-	in.deploy(t, "accept", `export default function (ctx) { kv.collection("events").increment(ctx.request.body.id); pubsub.publishDurable("events", ctx.request.body.id); }`, "/event", "async")
-	// Each counter's change causes one more event, whose effect must happen once too.
-	echo := in.deploy(t, "echo", `export default function (ctx) { kv.collection("echoes").increment(ctx.event.kv.key); }`, "", "")
-	in.must(t, "POST", "/api/v1/admin/apps/default/triggers/kv", map[string]any{"script_id": echo, "collection_glob": "events"})
-	// So must that of each message.
-	hear := in.deploy(t, "hear", `export default function (ctx) { kv.collection("heard").increment(ctx.event.pubsub.message); }`, "", "")
-	in.must(t, "POST", "/api/v1/admin/apps/default/triggers/pubsub", map[string]any{"script_id": hear, "topic": "ev*"})
-
-	var (
-		accepted sync.Map // id of every event that was answered 202
-		stop     = make(chan struct{})
-		next     atomic.Int64
-		wg       sync.WaitGroup
-	)
-	client := keepAlive()
-	for range clients {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				id := "e" + strconv.FormatInt(next.Add(1), 10)
-				resp, err := client.Post("http://"+in.addr+"/event", "application/json", bytes.NewReader(fmt.Appendf(nil, `{"id":%q}`, id)))
-				if err != nil {
-					time.Sleep(5 * time.Millisecond) // the instance is down: try again with another id
-					continue
-				}
-				io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				if resp.StatusCode == 202 {
-					accepted.Store(id, true)
-				}
-			}
-		})
-	}
-	for range kills {
-		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // the random moment
-		in.kill()
-		in.mustStart(t)
-	}
-	close(stop)
-	wg.Wait()
-	in.drain(t)
-	in.checkOnce(t, &accepted, "events", "echoes", "heard")
-	if n := in.must(t, "GET", "/api/v1/admin/apps/default/dead_letters/count", nil)["unresolved"]; n != 0.0 {
-		t.Errorf("%v dead letters, want none", n)
-	}
-}
-
 // drain waits until the outbox is empty. How long that takes is the machine's affair, but the
 // oldest row must not be the same for a minute: then it is stuck.
 func (in *instance) drain(t *testing.T) {
@@ -195,33 +131,6 @@ func (in *instance) drain(t *testing.T) {
 			t.Fatalf("rows are stuck: %v", rows)
 		}
 		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-// checkOnce compares the counters of some collections with what was accepted. An event whose answer was lost in
-// a kill may or may not be there, but never twice.
-func (in *instance) checkOnce(t *testing.T, accepted *sync.Map, collections ...string) {
-	t.Helper()
-	in.deploy(t, "dump", dumpSource, "/dump", "sync")
-	for _, collection := range collections {
-		counts := in.dump(t, collection)
-		for id, n := range counts {
-			if n != 1.0 {
-				t.Errorf("%s: %s was applied %v times", collection, id, n)
-			}
-		}
-		missing, total := 0, 0
-		accepted.Range(func(id, _ any) bool {
-			total++
-			if _, ok := counts[id.(string)]; !ok {
-				missing++
-			}
-			return true
-		})
-		if missing > 0 || total == 0 {
-			t.Errorf("%s: %d of %d accepted events are missing", collection, missing, total)
-		}
-		t.Logf("%s: %d accepted, %d applied", collection, total, len(counts))
 	}
 }
 
@@ -258,70 +167,5 @@ func (in *instance) getJSON(t *testing.T, path string, out any) {
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil || resp.StatusCode != 200 {
 		t.Fatalf("%s: %d %v", path, resp.StatusCode, err)
-	}
-}
-
-// Kill -9 at random moments while messages are sent and received in batches: every accepted
-// message is applied exactly once, those of one key in the order in which they were sent.
-func TestKillAppliesMessagesOnce(t *testing.T) {
-	const clients = 6
-	kills := 5
-	if long() {
-		kills = 40
-	}
-	in := newInstance(t)
-	receive := in.deploy(t, "receive", `export default function (ctx) {
-		const events = kv.collection("events"), last = kv.collection("last");
-		for (const m of ctx.event.queue.messages) {
-			events.increment(m.body.id);
-			if (!m.key) continue;
-			if ((last.get(m.key) ?? 0) >= m.body.n) kv.collection("disorder").add(m.key);
-			last.set(m.key, m.body.n);
-			queue.enqueue("echoes", m.body.id, { dedupId: m.body.id });
-		}
-	}`, "", "")
-	echo := in.deploy(t, "echo", `export default function (ctx) { kv.collection("echoes").increment(ctx.event.queue.messages[0].body); }`, "", "")
-	in.must(t, "POST", "/api/v1/admin/apps/default/triggers/queue", map[string]any{"script_id": receive, "queue": "events", "batch_size": 5})
-	in.must(t, "POST", "/api/v1/admin/apps/default/triggers/queue", map[string]any{"script_id": echo, "queue": "echoes"})
-
-	var (
-		accepted sync.Map
-		stop     = make(chan struct{})
-		wg       sync.WaitGroup
-	)
-	for c := range clients {
-		wg.Go(func() {
-			key := "k" + strconv.Itoa(c)
-			for n := 1; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				id := key + "-" + strconv.Itoa(n)
-				body := fmt.Sprintf(`{"message":{"id":%q,"n":%d},"key":%q}`, id, n, key)
-				status, _, _, err := in.do(request{as: "owner", method: "POST", path: "/api/v1/admin/apps/default/queues/events/messages", header: http.Header{}, body: body})
-				if err != nil {
-					time.Sleep(5 * time.Millisecond) // the instance is down: go on with another message
-				} else if status == 201 {
-					accepted.Store(id, true)
-				}
-			}
-		})
-	}
-	for range kills {
-		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // the random moment
-		in.kill()
-		in.mustStart(t)
-	}
-	close(stop)
-	wg.Wait()
-	in.drain(t)
-	in.checkOnce(t, &accepted, "events", "echoes")
-	if n := in.must(t, "GET", "/api/v1/admin/apps/default/dead_letters/count", nil)["unresolved"]; n != 0.0 {
-		t.Errorf("%v dead letters, want none", n)
-	}
-	if disorder := in.dump(t, "disorder"); len(disorder) > 0 {
-		t.Errorf("messages of one key came out of order: %v", disorder)
 	}
 }

@@ -33,7 +33,7 @@ func rootCommand(stdout, stderr io.Writer) *cobra.Command {
 		appCommand(), scriptCommand(), routeCommand(), triggerCommand(), kvCommand(), queueCommand(), topicCommand(), secretsCommand(), dlqCommand(), outboxCommand(),
 		logsCommand(), runCommand(), tokenCommand(), systemCommand(), doctorCommand(),
 		backupCommand(), restoreCommand(), replicateCommand(),
-		manCommand(), upgradeCommand(), selfTestCommand(),
+		manCommand(), upgradeCommand(), selfTestCommand(), tortureCommand(),
 	)
 	root.Long = "PiCloud Edge runs JavaScript functions behind HTTP routes, with a key-value store, events,\nretries and a dashboard, from one binary and one SQLite file."
 	root.SilenceErrors, root.SilenceUsage = true, true

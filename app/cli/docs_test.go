@@ -73,7 +73,7 @@ func TestDocsTellExitCodes(t *testing.T) {
 // Every verb that asks an instance takes the flags that say which, and --json.
 func TestRemoteFlags(t *testing.T) {
 	local := map[string]bool{"serve": true, "config": true, "create": true, "reset-password": true, "rotate-key": true, "types": true, "version": true,
-		"upgrade": true, "selftest": true, "login": true, "logout": true, "init": true, "dev": true, "test": true, "man": true, "restore": true, "replicate": true, "bash": true, "zsh": true, "fish": true, "powershell": true}
+		"upgrade": true, "selftest": true, "torture": true, "login": true, "logout": true, "init": true, "dev": true, "test": true, "man": true, "restore": true, "replicate": true, "bash": true, "zsh": true, "fish": true, "powershell": true}
 	walk(rootCommand(io.Discard, io.Discard), func(c *cobra.Command) {
 		remote := c.Flags().Lookup("json") != nil
 		if !remote && !local[c.Name()] && !c.HasSubCommands() && c.Name() != "help" {

@@ -38,6 +38,14 @@ func (c *cache[K, V]) get(k K, load func() (V, error)) (V, error) {
 	return v, err
 }
 
+// peek returns the value of k when it is there.
+func (c *cache[K, V]) peek(k K) (V, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	v, ok := c.entries[k]
+	return v, ok
+}
+
 func (c *cache[K, V]) put(k K, v V, gen uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

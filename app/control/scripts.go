@@ -128,6 +128,15 @@ func (c *Control) Script(ctx context.Context, id cloud.ScriptID) (*cloud.Script,
 	})
 }
 
+// ScriptTx is Script inside a transaction. A script that isn't in memory is read as the
+// transaction sees it, without the modules that it imports.
+func (c *Control) ScriptTx(rx *db.Rx, id cloud.ScriptID) (*cloud.Script, error) {
+	if s, ok := c.scripts.peek(id); ok {
+		return s, nil
+	}
+	return scriptByID(rx, id)
+}
+
 type scriptName struct {
 	app  cloud.AppID
 	name string

@@ -39,12 +39,12 @@ SELECT next_attempt_at FROM outbox WHERE claimed_at IS NULL AND blocked = 0 AND 
 // It is lazily durable: a claim that a power cut undoes has left no trace.
 func (o *Outbox) claim(ctx context.Context, apps []share, most int) ([]*row, error) {
 	var claimed []*row
-	err := o.db.UpdateLazy(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err := o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
 		claimed = claimed[:0]
 		token := cloud.NewID[claimToken]()
 		for i, app := range apps {
 			fair := min(part(most-len(claimed), len(apps)-i), app.room)
-			rows, err := o.claimOf(ctx, tx, app, token, fair)
+			rows, err := o.claimOf(tx, app, token, fair)
 			if err != nil {
 				return err
 			}
@@ -68,13 +68,13 @@ func inOrder(a, b *row) int { return cmp.Or(cmp.Compare(a.due, b.due), cmp.Compa
 func part(n, among int) int { return (n + among - 1) / among }
 
 // claimOf claims rows of one app, shared among its lanes.
-func (o *Outbox) claimOf(ctx context.Context, tx *db.Tx, app share, token claimToken, most int) (claimed []*row, err error) {
+func (o *Outbox) claimOf(tx *db.Tx, app share, token claimToken, most int) (claimed []*row, err error) {
 	for i, lane := range app.lanes {
 		fair := min(part(most-len(claimed), len(app.lanes)-i), lane.room)
 		if fair == 0 {
 			break
 		}
-		rows, err := o.claimLane(ctx, tx, laneID{app.app, lane.name}, token, fair)
+		rows, err := o.claimLane(tx, laneID{app.app, lane.name}, token, fair)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +85,7 @@ func (o *Outbox) claimOf(ctx context.Context, tx *db.Tx, app share, token claimT
 
 // claimLane claims rows of one lane for up to most executions and finds out when its next is
 // due.
-func (o *Outbox) claimLane(ctx context.Context, tx *db.Tx, id laneID, token claimToken, most int) ([]*row, error) {
+func (o *Outbox) claimLane(tx *db.Tx, id laneID, token claimToken, most int) ([]*row, error) {
 	var rows []*row
 	var err error
 	if consumed(id.name) {
@@ -94,11 +94,11 @@ func (o *Outbox) claimLane(ctx context.Context, tx *db.Tx, id laneID, token clai
 			tx.AfterCommit(func() { o.lanes.set(id, policy{}, 0) })
 			return nil, err
 		}
-		rows, err = o.claimMessages(ctx, tx, id, c, token, most)
+		rows, err = o.claimMessages(tx, id, c, token, most)
 		if err != nil {
 			return nil, err
 		}
-	} else if rows, err = o.claimDueRows(ctx, tx, id, token, most); err != nil {
+	} else if rows, err = o.claimDueRows(tx, id, token, most); err != nil {
 		return nil, err
 	}
 	next, err := nextOf(tx.Rx, id)
@@ -110,9 +110,9 @@ func (o *Outbox) claimLane(ctx context.Context, tx *db.Tx, id laneID, token clai
 }
 
 // claimMessages claims messages of a queue and makes batches of them.
-func (o *Outbox) claimMessages(ctx context.Context, tx *db.Tx, id laneID, c *consumer, token claimToken, most int) ([]*row, error) {
+func (o *Outbox) claimMessages(tx *db.Tx, id laneID, c *consumer, token claimToken, most int) ([]*row, error) {
 	now := cloud.TimeOf(tx.Now)
-	lease := now.Add(cmp.Or(c.visibility, o.timeout(ctx, c.script)+o.o.LeaseGrace))
+	lease := now.Add(cmp.Or(c.visibility, timeoutOf(o.o.Scripts.ScriptTx(tx.Rx, c.script))+o.o.LeaseGrace))
 	found, err := tx.Query(claimRows, int64(now), o.id, token, int64(lease), id.app, id.name, int64(now), most*c.batch)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (o *Outbox) claimMessages(ctx context.Context, tx *db.Tx, id laneID, c *con
 }
 
 // claimDueRows claims rows that run one by one.
-func (o *Outbox) claimDueRows(ctx context.Context, tx *db.Tx, id laneID, token claimToken, most int) ([]*row, error) {
+func (o *Outbox) claimDueRows(tx *db.Tx, id laneID, token claimToken, most int) ([]*row, error) {
 	now := cloud.TimeOf(tx.Now)
 	lease := now.Add(defaultTimeout + o.o.LeaseGrace)
 	found, err := tx.Query(claimRows, int64(now), o.id, token, int64(lease), id.app, id.name, int64(now), most)
@@ -147,7 +147,7 @@ func (o *Outbox) claimDueRows(ctx context.Context, tx *db.Tx, id laneID, token c
 		return nil, err
 	}
 	for _, r := range rows {
-		r.lease = now.Add(o.rowTimeout(ctx, r) + o.o.LeaseGrace)
+		r.lease = now.Add(o.rowTimeoutTx(tx, r) + o.o.LeaseGrace)
 		if r.lease == lease {
 			continue
 		}

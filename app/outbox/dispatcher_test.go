@@ -202,6 +202,21 @@ func TestLeaseOutlived(t *testing.T) {
 	})
 }
 
+// A claim's lease lasts as long as its script may run, even if that script is not in memory.
+func TestLeaseLastsAsLongAsTheScript(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := open(t, nil)
+		s := b.script(b.app, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) { return ok(nil) })
+		b.scripts[s].TimeoutSeconds = 120
+		b.kvTrigger(s)
+		b.emitKV("k")
+		want := cloud.TimeOf(b.o.Now()).Add(120*time.Second + b.o.LeaseGrace)
+		if rows := b.claimAll(); len(rows) != 1 || rows[0].lease != want {
+			t.Errorf("got %d rows with a lease until %v, want one until %v", len(rows), rows[0].lease, want)
+		}
+	})
+}
+
 // crash leaves the database as a process that died would: rows claimed, nobody to end them.
 func (b *box) crash() *box {
 	n := openOn(b.t, b.d, func(o *Options) { *o = b.o; o.Gate = newGate(4) })

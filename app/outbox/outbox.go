@@ -75,10 +75,13 @@ type Principals interface {
 	Principal(ctx context.Context, user cloud.UserID) (*cloud.Principal, error)
 }
 
-// Scripts finds scripts, from memory: it is asked inside transactions. The error is NotFound
-// when a script is gone. *control.Control is the real one.
+// Scripts finds scripts. The error is NotFound when a script is gone. *control.Control is the
+// real one.
 type Scripts interface {
 	Script(ctx context.Context, id cloud.ScriptID) (*cloud.Script, error)
+	// ScriptTx is Script inside a transaction, which can't begin another when the script isn't
+	// in memory: nothing is, after a start.
+	ScriptTx(rx *db.Rx, id cloud.ScriptID) (*cloud.Script, error)
 }
 
 // Where a sync call's row lives.
@@ -231,17 +234,20 @@ func (o *Outbox) now() cloud.Time { return cloud.TimeOf(o.o.Now()) }
 // defaultTimeout stands in for a script that can't be asked.
 const defaultTimeout = 30 * time.Second
 
-// rowTimeout is how long an attempt of a row may take.
-func (o *Outbox) rowTimeout(ctx context.Context, r *row) time.Duration {
+// rowTimeoutTx is how long an attempt of a row may take.
+func (o *Outbox) rowTimeoutTx(tx *db.Tx, r *row) time.Duration {
 	if sends(r.lane) {
 		return o.o.SendTimeout
 	}
-	return o.timeout(ctx, r.script)
+	return timeoutOf(o.o.Scripts.ScriptTx(tx.Rx, r.script))
 }
 
 // timeout is a script's time limit.
 func (o *Outbox) timeout(ctx context.Context, id cloud.ScriptID) time.Duration {
-	s, err := o.o.Scripts.Script(ctx, id)
+	return timeoutOf(o.o.Scripts.Script(ctx, id))
+}
+
+func timeoutOf(s *cloud.Script, err error) time.Duration {
 	if err != nil || s.TimeoutSeconds <= 0 {
 		return defaultTimeout
 	}

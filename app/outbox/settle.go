@@ -337,4 +337,5 @@ func (o *Outbox) releaseRow(ctx context.Context, n int64) error {
 	return nil
 }
 
-var errBroken = cloud.Errorf(cloud.Internal, "the process stopped during the attempt")
+// errBroken is why an attempt failed that a kill or a power cut broke: nothing is wrong inside.
+var errBroken = cloud.Errorf(cloud.Overloaded, "the process stopped during the attempt")

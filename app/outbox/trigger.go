@@ -38,7 +38,8 @@ func (o *Outbox) CreateTrigger(ctx context.Context, t *cloud.Trigger) error {
 	if err := o.CheckTrigger(t); err != nil {
 		return err
 	}
-	if err := o.checkScript(ctx, t); err != nil {
+	s, err := o.o.Scripts.Script(ctx, t.ScriptID)
+	if err := checkScript(t, s, err); err != nil {
 		return err
 	}
 	t.ID = cloud.NewID[cloud.TriggerID]()
@@ -112,9 +113,9 @@ func checkTrigger(t *cloud.Trigger) error {
 	return retryOf(t).Check()
 }
 
-// checkScript answers for another app's script as for one that doesn't exist.
-func (o *Outbox) checkScript(ctx context.Context, t *cloud.Trigger) error {
-	s, err := o.o.Scripts.Script(ctx, t.ScriptID)
+// checkScript answers for another app's script as for one that doesn't exist; s and err are what
+// was found.
+func checkScript(t *cloud.Trigger, s *cloud.Script, err error) error {
 	if cloud.KindOf(err) == cloud.NotFound || err == nil && s.AppID != t.AppID {
 		return errNoScript
 	}
@@ -169,7 +170,7 @@ func triggerOf(rx *db.Rx, app cloud.AppID, id cloud.TriggerID) (*cloud.Trigger, 
 // that they were made with.
 func (o *Outbox) UpdateTrigger(ctx context.Context, app cloud.AppID, id cloud.TriggerID, p TriggerPatch) (*cloud.Trigger, error) {
 	var t *cloud.Trigger
-	err := o.db.UpdateFor(ctx, db.Cause{App: app}, func(ctx context.Context, tx *db.Tx) error {
+	err := o.db.UpdateFor(ctx, db.Cause{App: app}, func(_ context.Context, tx *db.Tx) error {
 		var err error
 		if t, err = triggerOf(tx.Rx, app, id); err != nil {
 			return err
@@ -180,7 +181,8 @@ func (o *Outbox) UpdateTrigger(ctx context.Context, app cloud.AppID, id cloud.Tr
 		if err := checkTrigger(t); err != nil {
 			return err
 		}
-		if err := o.checkScript(ctx, t); err != nil {
+		s, err := o.o.Scripts.ScriptTx(tx.Rx, t.ScriptID)
+		if err := checkScript(t, s, err); err != nil {
 			return err
 		}
 		return o.UpdateTriggerTx(tx, t)
