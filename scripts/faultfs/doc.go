@@ -52,5 +52,5 @@
 //
 // With -record every change is appended to FILE, in the order in which it happened, with the
 // data: see the type Op in the package disk, and Read, which reads it back. What was in the
-// folder before is at its beginning, as synced.
+// folder before is at its beginning, as synced, up to the mark "mounted".
 package main

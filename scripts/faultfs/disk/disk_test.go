@@ -206,6 +206,7 @@ func TestRecord(t *testing.T) {
 		{Kind: disk.Write, File: 2, Data: []byte("was here")},
 		{Kind: disk.Fsync, File: 2},
 		{Kind: disk.FsyncDir, File: 1},
+		{Kind: disk.Mark, Name: disk.Mounted},
 		{Kind: disk.Mkdir, File: 3, Dir: 1, Name: "dir"},
 		{Kind: disk.Create, File: 4, Dir: 3, Name: "part"},
 		{Kind: disk.Write, File: 4, Off: 3, Data: []byte("hello")},

@@ -28,6 +28,9 @@ const (
 	Mark     Kind = "mark"      // Name is what the client said
 )
 
+// Mounted is the first mark: what is before it was in the folder.
+const Mounted = "mounted"
+
 // ID is a file or directory for as long as the record goes; names change, and so may inode
 // numbers of the backing folder mean another file later.
 type ID uint64
@@ -73,7 +76,11 @@ func newRecorder(file, backing string) (*recorder, error) {
 	}
 	r.buf = bufio.NewWriterSize(r.out, 1<<20)
 	r.enc = gob.NewEncoder(r.buf)
-	return r, r.before(backing)
+	if err := r.before(backing); err != nil {
+		return nil, err
+	}
+	r.add(Op{Kind: Mark, Name: Mounted})
+	return r, r.err
 }
 
 // before records what is in the folder already, as synced.

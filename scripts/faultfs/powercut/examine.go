@@ -76,7 +76,7 @@ func (e *examiner) run() (*result, error) {
 	var acks []string
 	for i, op := range e.ops {
 		e.count(op)
-		if op.Kind == disk.Mark {
+		if op.Kind == disk.Mark && op.Name != disk.Mounted {
 			acks = append(acks, op.Name)
 		} else if string(op.Kind) != e.o.ignore {
 			d.Apply(op)
@@ -108,11 +108,17 @@ func (e *examiner) count(op disk.Op) {
 	}
 }
 
-// boots chooses which of the images the binary serves.
+// boots chooses which of the images the binary serves: a third of them early, where the files
+// come into being.
 func boots(rng *rand.Rand, images, n int) map[int]bool {
 	chosen := map[int]bool{}
-	for range n {
-		if images > 0 {
+	for i := range n {
+		if images < 20 {
+			break
+		}
+		if i%3 == 0 {
+			chosen[rng.IntN(images/20)] = true
+		} else {
 			chosen[rng.IntN(images)] = true
 		}
 	}
@@ -122,10 +128,11 @@ func boots(rng *rand.Rand, images, n int) map[int]bool {
 // choose picks the cut points, each after an operation. Those around fsyncs and changes of
 // names and sizes come first, because that is where it matters; then any.
 func (e *examiner) choose() map[int]bool {
+	first := slices.IndexFunc(e.ops, func(op disk.Op) bool { return op.Kind == disk.Mark && op.Name == disk.Mounted })
 	chosen := map[int]bool{}
-	if e.o.cuts == 0 || e.o.cuts >= len(e.ops) {
+	if e.o.cuts == 0 || e.o.cuts >= len(e.ops)-first {
 		for i := range e.ops {
-			chosen[i] = true
+			chosen[i] = i >= first
 		}
 		return chosen
 	}
@@ -141,7 +148,7 @@ func (e *examiner) choose() map[int]bool {
 	}
 	pick := func(from []int, most int) {
 		for _, i := range rng.Perm(len(from))[:min(most, len(from))] {
-			if from[i] >= 0 {
+			if from[i] >= first {
 				chosen[from[i]] = true
 			}
 		}
@@ -149,7 +156,7 @@ func (e *examiner) choose() map[int]bool {
 	pick(rare, e.o.cuts/3)
 	pick(syncs, e.o.cuts/3)
 	for len(chosen) < e.o.cuts {
-		chosen[rng.IntN(len(e.ops))] = true
+		chosen[first+rng.IntN(len(e.ops)-first)] = true
 	}
 	return chosen
 }

@@ -30,7 +30,7 @@ type options struct {
 	seed       uint64
 	temp       string
 	durability string // the only one; "": both
-	begin      string // the only one; "": both
+	begin      string // the only one; "": all
 	keep       string // folder that keeps failed images
 	ignore     string // kind of operation that the disk pretends to do: to show that the check can fail
 	asFull     bool   // expect of relaxed what full promises: likewise
@@ -49,7 +49,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of what is random")
 	flag.StringVar(&o.temp, "temp", "/dev/shm", "where images are built; memory is fast")
 	flag.StringVar(&o.durability, "durability", "", "full or relaxed; empty: both")
-	flag.StringVar(&o.begin, "begin", "", "fresh or older; empty: both")
+	flag.StringVar(&o.begin, "begin", "", "fresh, older or again; empty: all")
 	flag.StringVar(&o.keep, "keep", "", "folder that keeps images that fail")
 	flag.StringVar(&o.ignore, "ignore", "", "fsync or fsync-dir: the disk only pretends to do it, so losses must be found")
 	flag.BoolVar(&o.asFull, "as-full", false, "expect of relaxed what full promises, so losses must be found")
@@ -82,7 +82,7 @@ func run(o options) error {
 	fmt.Println("seed", o.seed)
 	failed := 0
 	for _, durability := range chosen(o.durability, "full", "relaxed") {
-		for _, begin := range chosen(o.begin, fresh, older) {
+		for _, begin := range chosen(o.begin, fresh, older, again) {
 			r, err := examine(o, durability, begin, work)
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", durability, begin, err)

@@ -17,6 +17,7 @@ import (
 const (
 	fresh = "fresh" // without a data directory
 	older = "older" // with the file of an older version, which is migrated
+	again = "again" // with what a power cut left
 )
 
 const olderRows = 50
@@ -33,6 +34,12 @@ func record(o options, durability, begin, work string) ([]disk.Op, error) {
 			return nil, fmt.Errorf("write a file of an older version: %w", err)
 		}
 	}
+	var kept []string
+	if begin == again {
+		if kept, err = writeCut(o, durability, work, filepath.Join(dir, "backing")); err != nil {
+			return nil, fmt.Errorf("cut the power for the first time: %w", err)
+		}
+	}
 	r, err := newRecorded(dir)
 	if err != nil {
 		return nil, err
@@ -42,7 +49,15 @@ func record(o options, durability, begin, work string) ([]disk.Op, error) {
 	if begin == older {
 		r.mark("older")
 	}
-	err = l.life(o.load)
+	for _, ack := range kept {
+		r.mark("%s", ack)
+	}
+	if begin == again {
+		l.next.Store(1_000_000) // apart from what is there
+		err = l.short(o.load / 3)
+	} else {
+		err = l.life(o.load)
+	}
 	if err != nil && in.cmd != nil {
 		in.kill()
 		err = fmt.Errorf("%w\n%s", err, in.log.String())
@@ -81,6 +96,17 @@ func (l *load) life(n int) error {
 		return err
 	}
 	if err := l.run(n / 6); err != nil {
+		return err
+	}
+	return l.in.stop()
+}
+
+// short is a start, load, and a stop.
+func (l *load) short(n int) error {
+	if err := l.begin(); err != nil {
+		return err
+	}
+	if err := l.run(n); err != nil {
 		return err
 	}
 	return l.in.stop()
