@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"picloud/app/cloud"
 )
 
 func noEnv(string) (string, bool) { return "", false }
@@ -79,4 +81,38 @@ func TestSecretsAreNotShown(t *testing.T) {
 			t.Errorf("%s shows its secret", v.Name)
 		}
 	}
+}
+
+// FuzzSettings: no file and no value of any setting breaks the start, and no secret is shown.
+func FuzzSettings(f *testing.F) {
+	for i, s := range Settings {
+		f.Add([]byte("gate_queue = 7\n"), i, s.Default)
+	}
+	f.Add([]byte("engines = [\"quickjs\", 1]"), 0, "\x00")
+	f.Add([]byte("a.b.c = 1979-05-27T07:32:00Z\n[[x]]"), 1, "-9223372036854775808")
+	f.Add([]byte("\xff"), 2, "10.0.0.0/8,::1")
+	f.Fuzz(func(t *testing.T, file []byte, which int, value string) {
+		s := Settings[uint(which)%uint(len(Settings))]
+		if s.Key == "data_dir" {
+			s = Settings[1]
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, FileName), file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []map[string]string{{"data-dir": dir}, {"data-dir": t.TempDir(), s.Flag(): value}} {
+			loaded, err := Load(c, noEnv)
+			if err != nil && cloud.KindOf(err) != cloud.Invalid {
+				t.Errorf("%v", err)
+			}
+			if err != nil {
+				continue
+			}
+			for _, v := range loaded.Values() {
+				if v.Name == s.Env() && s.Secret && v.Value != "" && v.Value != "(set)" {
+					t.Errorf("%s is shown", v.Name)
+				}
+			}
+		}
+	})
 }

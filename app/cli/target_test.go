@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,4 +77,31 @@ func write(t *testing.T, path, content string) {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// FuzzFiles: no file beside a project and no moment that somebody names breaks a command.
+func FuzzFiles(f *testing.F) {
+	f.Add([]byte("export PICLOUD_URL=\"http://file\"\nPICLOUD_KEY='of file'\n"), "2026-01-31 18:00")
+	f.Add([]byte("PICLOUD_URL"), "2026-01-31T18:00:00+25:00")
+	f.Add([]byte(`{"instances":{"http://login":{"key":"of login"}}}`), "2026-02-30")
+	f.Add([]byte(`{"instances":null}`), "")
+	f.Add([]byte("=\x00\r\xff="), "0000-01-01")
+	f.Fuzz(func(t *testing.T, file []byte, moment string) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "credentials.json")
+		for name, content := range map[string][]byte{filepath.Join(dir, projectFile): nil, filepath.Join(dir, envFile): file, path: file} {
+			if err := os.WriteFile(name, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if found, err := readEnvFile(dir); err == nil && strings.ContainsAny(found.url+found.key, "\n\r") && !bytes.ContainsRune(file, '\r') {
+			t.Errorf("%q names %q", file, found)
+		}
+		if c, err := readCredentials(path); (err == nil) == (c == nil || c.Instances == nil) {
+			t.Errorf("%q: %v, %v", file, c, err)
+		}
+		if m, err := parseMoment(moment); err == nil && at(m) == "" {
+			t.Errorf("%q is %v", moment, m)
+		}
+	})
 }

@@ -265,3 +265,27 @@ func FuzzSubscriberToken(f *testing.F) {
 		}
 	})
 }
+
+// FuzzLastEventID: whatever a subscriber says to have seen, it gets a place in the channel,
+// and is told of a gap unless it named one.
+func FuzzLastEventID(f *testing.F) {
+	h := newHub(SubscriberOptions{})
+	id := topicID{cloud.NewID[cloud.AppID](), "a"}
+	f.Add(h.run + ".0")
+	f.Add(h.run + ".18446744073709551615")
+	f.Add(".")
+	f.Add("\x00.-1")
+	f.Fuzz(func(t *testing.T, last string) {
+		s, err := h.subscribe(id, last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if s.at > h.count || last != "" && !s.Gap && !strings.HasPrefix(last, h.run+".") {
+			t.Errorf("%q is at %d of %d, gap %v", last, s.at, h.count, s.Gap)
+		}
+		if messages, _, err := s.Next(); err != nil || len(messages) != 0 {
+			t.Errorf("%q: %d messages, %v", last, len(messages), err)
+		}
+	})
+}

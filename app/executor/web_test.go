@@ -1,8 +1,10 @@
 package executor
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"picloud/app/cloud"
 	"picloud/app/sdk"
@@ -135,4 +137,25 @@ func TestFetchHandlers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzDecodeUTF8: what isn't UTF-8 becomes text without losing what is, one sign for each
+// beginning of a character and never more signs than bytes.
+func FuzzDecodeUTF8(f *testing.F) {
+	for _, s := range []string{"", "a", "é", "\xff", "\xf0\x9f\x98", "\xed\xa0\x80", "\xe0\x80\xaf", "\xf4\x90\x80\x80", "\xc3\x28", "a\xf0\x9fb"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got := decodeUTF8(b)
+		if !utf8.ValidString(got) || utf8.Valid(b) && got != string(b) {
+			t.Errorf("%q became %q", b, got)
+		}
+		if n := strings.Count(got, "\ufffd"); !utf8.Valid(b) && (n == 0 || n > len(b)) {
+			t.Errorf("%q became %q", b, got)
+		}
+		kept := strings.ReplaceAll(got, "\ufffd", "")
+		if want := strings.ReplaceAll(strings.ToValidUTF8(string(b), ""), "\ufffd", ""); kept != want {
+			t.Errorf("of %q is left %q, want %q", b, kept, want)
+		}
+	})
 }

@@ -430,3 +430,31 @@ func TestOldestAppFirst(t *testing.T) {
 		t.Errorf("got app %v, want the oldest, %v", got.AppID, routes[49].AppID)
 	}
 }
+
+// FuzzHost: a name that is accepted is found by every way to write it in a Host header.
+func FuzzHost(f *testing.F) {
+	for _, h := range []string{"a.org", "*.a.org", "A.ORG.", "xn--a", "a..b", "[::1]:80", "a:80", ".", "-a", "a_b.c", "127.0.0.1", "\u212a.org", "a.org:80:90"} {
+		f.Add(h)
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		h := canonicalHost(host)
+		if again := canonicalHost(h); !strings.ContainsAny(h, ":[.") && again != h {
+			t.Errorf("%q became %q and that %q", host, h, again)
+		}
+		for _, kind := range []string{Exact, Wildcard} {
+			name, err := CheckHost(kind, host)
+			if err != nil {
+				continue
+			}
+			if again, err := CheckHost(kind, name); err != nil || again != name {
+				t.Errorf("%s %q became %q and that %q (%v)", kind, host, name, again, err)
+			}
+			asked := strings.Replace(name, "*", "w", 1)
+			for _, written := range []string{asked, asked + ".", asked + ":8080", strings.ToUpper(asked)} {
+				if got := canonicalHost(written); got != asked {
+					t.Errorf("Host: %s is %q, want %q", written, got, asked)
+				}
+			}
+		}
+	})
+}

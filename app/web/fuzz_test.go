@@ -1,10 +1,12 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -213,6 +215,65 @@ func FuzzPath(f *testing.F) {
 		}
 		if strings.Contains(rec.Body.String(), `"items"`) {
 			t.Errorf("a list for the public: %s", rec.Body)
+		}
+	})
+}
+
+// FuzzHeaders: whatever a client and the proxies on its way write, the address that counts is
+// the last one that no trusted proxy vouches for, and nothing breaks.
+func FuzzHeaders(f *testing.F) {
+	w := newWorld(f, func(o *Options) {
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	})
+	w.app("shop")
+	f.Add("10.0.0.1:80", "1.2.3.4, 10.0.0.2", "a.org", "https", "br;q=1, gzip;q=0", "http://a.org")
+	f.Add("[fd00::1%eth0]:80", "[::1]:80", "a, b", "", "*;q=NaN", "null")
+	f.Add("1.2.3.4:5", "10.0.0.1", "", "", "", "://")
+	f.Add("@", ",,", "\x00", "HTTPS", ";;=", "http://[")
+	f.Fuzz(func(t *testing.T, remote, forwardedFor, forwardedHost, proto, accept, origin string) {
+		r := newRequest("GET", "http://pi.local/admin/")
+		r.RemoteAddr = remote
+		r.Header = http.Header{
+			"X-Forwarded-For": {forwardedFor}, "X-Forwarded-Host": {forwardedHost}, "X-Forwarded-Proto": {proto},
+			"Accept-Encoding": {accept}, "Origin": {origin}, "If-None-Match": {accept}, "Range": {origin},
+		}
+		address, err := netip.ParseAddr(w.clientAddress(r))
+		if p := peer(r); p.IsValid() && (err != nil || !w.trusted(p) && address != p) {
+			t.Errorf("the peer %v with %q is %v (%v)", p, forwardedFor, address, err)
+		}
+		for _, path := range []string{"/admin/", "/~shop/", admin + "/auth/me"} {
+			r.URL.Path = path
+			rec := httptest.NewRecorder()
+			w.handler.ServeHTTP(rec, r)
+			if rec.Code >= 500 {
+				t.Errorf("%s: got %d %s", path, rec.Code, rec.Body)
+			}
+		}
+	})
+}
+
+// FuzzDeploy: no project is an error of ours, and a plan changes nothing.
+func FuzzDeploy(f *testing.F) {
+	w := newWorld(f)
+	w.app("shop")
+	for _, body := range []string{
+		`{"functions":[{"name":"a","source":"export default () => 1","file":"a.js","routes":[{"path":"/a","method":"GET"}]}]}`,
+		`{"functions":[{"name":"../a","source":"","file":"../../a.js","triggers":[{"kind":"cron","schedule":"* * * * *"}]}],"prune":true,"note":"x"}`,
+		`{"functions":[{"name":"m","kind":"module","source":"export const a = 1"},{"name":"a","source":"import { a } from 'app:m'; export default () => a"}]}`,
+		`{"functions":[{"name":"a","source":"x","triggers":[{"kind":"kv"},null,[]]},{"name":"a","source":"x"}]}`,
+		`{"functions":null}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := httptest.NewRequest("POST", "http://pi.local"+admin+"/apps/shop/deploy/plan", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Origin", "http://pi.local")
+		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: w.owner.session})
+		rec := httptest.NewRecorder()
+		w.handler.ServeHTTP(rec, r)
+		if rec.Code >= 500 || rec.Code == 404 {
+			t.Errorf("%s: got %d %s", body, rec.Code, rec.Body)
 		}
 	})
 }
