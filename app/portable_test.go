@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"picloud/app/cloud"
@@ -112,13 +113,16 @@ func FuzzImport(f *testing.F) {
 		f.Fatal(err)
 	}
 	values := []any{"", "../x", "0 0 31 2 *", "\x00", "{", "[1]", []byte{}, []byte("0123456789abcdef"), int64(-1), int64(1) << 62, nil}
-	for i := range columns {
-		f.Add(i, i, "", 0, []byte(nil))
+	for i, c := range columns {
+		if slices.Contains([]string{"routes", "domains", "scripts", "cron_trigger_details"}, c[0]) || c[0] == "triggers" && c[1] == "kind" || c[1] == "quotas" {
+			f.Add(i, i, "", 0, []byte(nil))
+		}
 	}
 	f.Add(-1, 0, "", 100, []byte("\xff\xff"))
 	f.Add(-1, 0, "", 4096, []byte{0x05, 0, 0, 0, 0})
 	f.Add(-1, 0, "", 18, []byte{9, 9})
 	f.Fuzz(func(t *testing.T, column, value int, text string, at int, patch []byte) {
+		var err error
 		bad := bytes.Clone(file)
 		if column >= 0 {
 			c, v := columns[column%len(columns)], any(text)
