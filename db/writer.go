@@ -5,11 +5,13 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
-	maxBatch = 256 // closures in one commit
-	yields   = 3   // times that the writer lets others queue up before it commits
+	maxBatch = 256              // closures in one commit
+	yields   = 3                // times that the writer lets others queue up before it commits
+	yieldFor = time.Millisecond // a yield that took longer was the last: what came in between computes
 )
 
 // request is one closure on its way through the writer.
@@ -53,6 +55,7 @@ type writer struct {
 	// Of the goroutine alone.
 	batch      []*request // being committed
 	number     uint64     // of the transaction
+	shared     bool       // the last commit was of several requests
 	fsync      bool       // what PRAGMA synchronous stands at
 	committing bool       // the only time at which SQLite may commit
 	shares     []Share    // of the last commit
@@ -135,9 +138,11 @@ func (w *writer) serve() {
 	orderly = true
 }
 
-// collect waits for a request and takes along those that come with it. Callers answered by
-// the last commit get a few chances to run and queue up again: larger groups, fewer fsyncs.
+// collect waits for a request and takes along those that come with it. Where there are
+// several, callers answered by the last commit get a few chances to run and queue up again:
+// larger groups, fewer fsyncs. One that comes alone isn't made to wait for whoever computes.
 func (w *writer) collect() bool {
+	w.shared = len(w.batch) > 1
 	clear(w.batch)
 	w.batch = w.batch[:0]
 	select {
@@ -147,14 +152,15 @@ func (w *writer) collect() bool {
 		w.drain()
 		return len(w.batch) > 0
 	}
+	w.drain()
+	began := time.Now()
 	for range yields {
-		w.drain()
-		if len(w.batch) == maxBatch {
+		if len(w.batch) == maxBatch || len(w.batch) == 1 && !w.shared || time.Since(began) > yieldFor {
 			break
 		}
 		runtime.Gosched()
+		w.drain()
 	}
-	w.drain()
 	return true
 }
 

@@ -222,6 +222,9 @@ type Result struct {
 	Redact func(string) string
 	// Reruns counts how often conflicts made the execution start again.
 	Reruns int
+	// Overran is set when it computed for so long that its thread yields to all others for
+	// good: the goroutine that ran it should end soon.
+	Overran bool
 
 	ScriptVersion int
 	Logs          []LogLine

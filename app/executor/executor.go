@@ -58,6 +58,7 @@ type Executor struct {
 	ceiling  cloud.Limits
 	programs *programs
 	pool     *pool
+	overruns *overruns
 	metrics  *metrics
 	refused  sync.Map // scriptKey -> error: what an engine could not stop
 }
@@ -82,7 +83,7 @@ func New(o Options) (*Executor, error) {
 	e := &Executor{
 		scripts: o.Scripts, services: o.Services, log: o.Log, logger: o.Logger,
 		engines: map[string]Engine{}, enabled: o.Engines, maxDepth: o.MaxDepth,
-		programs: newPrograms(), pool: newPool(o.Concurrent, o.Memory/4), metrics: newMetrics(),
+		programs: newPrograms(), pool: newPool(o.Concurrent, o.Memory/4), overruns: newOverruns(), metrics: newMetrics(),
 	}
 	e.defaults, e.ceiling = limitsFor(o.Memory, o.Concurrent, o.Ceiling)
 	for _, name := range o.Engines {
@@ -113,6 +114,7 @@ func (e *Executor) isolate(o Options) error {
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers(runtime.GOMAXPROCS(0), o.Concurrent)
 	}
+	e.overruns = nil // nothing computes in this process
 	e.workers = newWorkers(k, min(o.Workers, o.Concurrent), o.Memory/4, e.ceiling, e.logger)
 	return e.workers.try()
 }
@@ -192,7 +194,9 @@ func (e *Executor) attempt(call *sdk.Call, limits cloud.Limits) (*cloud.Result, 
 	}
 	f := &frame{e: e, call: call, context: c}
 	call.Invoker = f
+	stint := e.overruns.begin()
 	finished, fail := c.Run(call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits})
+	overran := stint.end()
 	e.pool.give(keyOf(script), c, script.Isolation == cloud.IsolationFresh)
 	if fail != nil && (fail.Stuck || f.stuck) {
 		if fail.Stuck {
@@ -201,9 +205,12 @@ func (e *Executor) attempt(call *sdk.Call, limits cloud.Limits) (*cloud.Result, 
 		if call.Unit != nil {
 			call.Unit.Close() // the engine still holds the call: nothing else of it may be touched
 		}
-		return failed(fail, script), nil
+		res := failed(fail, script)
+		res.Overran = overran
+		return res, nil
 	}
 	res := e.result(finished, fail, script, limits)
+	res.Overran = overran
 	res.Logs = call.Logs()
 	call.Redact(res)
 	return res, effectsOf(call)

@@ -15,7 +15,10 @@ import (
 // first, in order; async work gets what they leave. While callers come, it keeps a processor
 // clear for them: it takes no more permits than there are other processors. When they leave
 // nothing it still gets that many, or a quarter of the permits if those are fewer, so that
-// neither starves.
+// neither starves. It never takes the last permit.
+//
+// No app's callers shut out another's: those that hold permits leave a third as many free,
+// and a permit goes to the app that holds fewest. See mayHave.
 type Gate struct {
 	size, queue int
 	wait        time.Duration
@@ -26,15 +29,43 @@ type Gate struct {
 	// mu guards what follows.
 	mu      sync.Mutex
 	inUse   int
-	async   int        // of inUse
-	away    int        // of async: they wait for the outside world, and use no processor
-	called  time.Time  // when a caller entered last
-	callers *list.List // of chan struct{} (capacity 1): Enter, in order
-	reruns  *list.List // the same: Reenter, ahead of callers
-	hungry  bool       // TryEnter gave less than asked for since a permit was last offered
+	async   int                    // of inUse
+	away    int                    // of async: they wait for the outside world, and use no processor
+	called  time.Time              // when a caller entered last
+	apps    map[cloud.AppID]*share // with callers that hold permits or wait
+	callers int                    // that wait, of all apps
+	reruns  int                    // the same
+	turn    uint64                 // of who came last
+	hungry  bool                   // TryEnter gave less than asked for since a permit was last offered
 	offer   *time.Timer
 	lull    *time.Timer // set while async work holds back for callers
 }
+
+// share is what one app's callers have of the gate.
+type share struct {
+	app     cloud.AppID
+	held    int       // permits
+	callers list.List // of *waiter: Enter, in order
+	reruns  list.List // the same: Reenter, ahead of the app's callers
+}
+
+// waiter waits for a permit.
+type waiter struct {
+	granted chan struct{} // capacity 1
+	turn    uint64
+}
+
+func (s *share) next() *list.List {
+	if s.reruns.Len() > 0 {
+		return &s.reruns
+	}
+	return &s.callers
+}
+
+// mayHave reports whether who has some may get one more, of which free are left now: only if
+// that leaves a third as many as they have. Alone, an app gets three quarters; each one that
+// joins finds something, unless log(size) apps take what they can.
+func mayHave(has, free int) bool { return free > 0 && free-1 >= (has+2)/3 }
 
 // GateOptions of NewGate. Zero values are the defaults.
 type GateOptions struct {
@@ -49,7 +80,7 @@ func DefaultGateSize() int { return max(8, 4*runtime.GOMAXPROCS(0)) }
 
 // NewGate makes an open gate.
 func NewGate(o GateOptions) *Gate {
-	g := &Gate{size: o.Size, queue: o.Queue, wait: o.Wait, freed: make(chan struct{}, 1), callers: list.New(), reruns: list.New()}
+	g := &Gate{size: o.Size, queue: o.Queue, wait: o.Wait, freed: make(chan struct{}, 1), apps: map[cloud.AppID]*share{}}
 	if g.size <= 0 {
 		g.size = DefaultGateSize()
 	}
@@ -74,46 +105,70 @@ const offerTime = 5 * time.Millisecond
 // slice, and a request that comes meanwhile would wait that long.
 const lullTime = 100 * time.Millisecond
 
-// Enter takes a permit for a caller who waits. It fails with Overloaded when the queue is
-// full or the wait too long.
-func (g *Gate) Enter(ctx context.Context) error {
+// Enter takes a permit for a caller of app who waits. It fails with Overloaded when the queue
+// is full, for this app or for all, or the wait too long.
+func (g *Gate) Enter(ctx context.Context, app cloud.AppID) error {
 	now := time.Now()
 	g.mu.Lock()
 	g.called = now
-	if g.inUse < g.size && g.callers.Len() == 0 && g.reruns.Len() == 0 {
+	s := g.shareLocked(app)
+	if s.callers.Len()+s.reruns.Len() == 0 && mayHave(s.held, g.size-g.inUse) {
+		s.held++
 		g.inUse++
 		g.mu.Unlock()
 		return nil
 	}
-	if g.callers.Len() >= g.queue {
+	if !mayHave(s.callers.Len(), g.queue-g.callers) {
+		g.doneLocked(s)
 		g.mu.Unlock()
 		return g.reject("too many callers wait already")
 	}
 	timer := time.NewTimer(g.wait)
 	defer timer.Stop()
-	return g.line(ctx, g.callers, timer.C)
+	return g.line(ctx, s, &s.callers, &g.callers, timer.C)
 }
 
-// Reenter takes a permit ahead of all callers, for a run that starts again.
-func (g *Gate) Reenter(ctx context.Context) error {
+// Reenter takes a permit ahead of the app's callers, for a run that starts again.
+func (g *Gate) Reenter(ctx context.Context, app cloud.AppID) error {
 	g.mu.Lock()
-	if g.inUse < g.size && g.reruns.Len() == 0 {
+	s := g.shareLocked(app)
+	if s.reruns.Len() == 0 && mayHave(s.held, g.size-g.inUse) {
+		s.held++
 		g.inUse++
 		g.mu.Unlock()
 		return nil
 	}
-	return g.line(ctx, g.reruns, nil)
+	return g.line(ctx, s, &s.reruns, &g.reruns, nil)
 }
 
-// line waits at the end of a queue. It is called with mu held and gives it up.
-func (g *Gate) line(ctx context.Context, queue *list.List, timeout <-chan time.Time) error {
-	granted := make(chan struct{}, 1)
-	e := queue.PushBack(granted)
+func (g *Gate) shareLocked(app cloud.AppID) *share {
+	s := g.apps[app]
+	if s == nil {
+		s = &share{app: app}
+		g.apps[app] = s
+	}
+	return s
+}
+
+// doneLocked forgets an app that has nothing of the gate any more.
+func (g *Gate) doneLocked(s *share) {
+	if s.held == 0 && s.callers.Len() == 0 && s.reruns.Len() == 0 {
+		delete(g.apps, s.app)
+	}
+}
+
+// line waits at the end of a queue, whose length waiting counts, too. It is called with mu
+// held and gives it up.
+func (g *Gate) line(ctx context.Context, s *share, queue *list.List, waiting *int, timeout <-chan time.Time) error {
+	g.turn++
+	w := &waiter{granted: make(chan struct{}, 1), turn: g.turn}
+	e := queue.PushBack(w)
+	*waiting++
 	g.grantLocked()
 	g.mu.Unlock()
 	var why string
 	select {
-	case <-granted:
+	case <-w.granted:
 		return nil
 	case <-ctx.Done():
 		why = "the caller gave up"
@@ -123,14 +178,15 @@ func (g *Gate) line(ctx context.Context, queue *list.List, timeout <-chan time.T
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
-	case <-granted: // at the same moment
+	case <-w.granted: // at the same moment
 		if ctx.Err() == nil {
 			return nil
 		}
-		g.inUse--
-		g.grantLocked()
+		g.exitLocked(s)
 	default:
 		queue.Remove(e)
+		*waiting--
+		g.doneLocked(s)
 	}
 	return g.reject(why)
 }
@@ -140,25 +196,48 @@ func (g *Gate) reject(why string) error {
 	return cloud.Errorf(cloud.Overloaded, "the instance runs as many executions as it may: %s, try again in a second", why)
 }
 
-// grantLocked hands free permits out: to re-runs, then to callers, except that hungry async
-// work below its quarter is offered one first.
+// grantLocked hands free permits out to those who wait, except that hungry async work below
+// its quarter is offered one ahead of callers.
 func (g *Gate) grantLocked() {
 	for g.inUse < g.size {
-		queue := g.reruns
-		if queue.Len() == 0 {
-			if queue = g.callers; queue.Len() == 0 {
-				break
-			}
-			if g.hungry && g.async < min(max(g.size/4, 1), g.spare) {
-				g.offerLocked()
-				return
-			}
+		s := g.nextLocked()
+		if s == nil {
+			break
+		}
+		queue, waiting := s.next(), &g.callers
+		if queue == &s.reruns {
+			waiting = &g.reruns
+		} else if g.hungry && g.async < min(max(g.size/4, 1), g.spare) {
+			g.offerLocked()
+			return
 		}
 		g.inUse++
-		queue.Remove(queue.Front()).(chan struct{}) <- struct{}{}
+		s.held++
+		*waiting--
+		queue.Remove(queue.Front()).(*waiter).granted <- struct{}{}
 	}
 	g.feedLocked()
 }
+
+// nextLocked is the app that gets the next free permit: of those that wait and may have one
+// more, the one that holds fewest; among equals, whose turn is longest ago.
+func (g *Gate) nextLocked() (next *share) {
+	if g.callers+g.reruns == 0 {
+		return nil
+	}
+	for _, s := range g.apps {
+		if s.next().Len() == 0 || !mayHave(s.held, g.size-g.inUse) {
+			continue
+		}
+		if next == nil || s.held < next.held || s.held == next.held && s.turn() < next.turn() {
+			next = s
+		}
+	}
+	return next
+}
+
+// turn is when the first that waits came.
+func (s *share) turn() uint64 { return s.next().Front().Value.(*waiter).turn }
 
 // feedLocked tells hungry async work when there is something for it.
 func (g *Gate) feedLocked() {
@@ -174,8 +253,10 @@ func (g *Gate) roomLocked(now time.Time) int {
 	if g.callersLocked(now) {
 		room = min(room, g.spare-(g.async-g.away))
 	}
-	if g.callers.Len() > 0 || g.reruns.Len() > 0 {
+	if g.callers > 0 || g.reruns > 0 {
 		room = min(room, max(g.size*3/4, 1)-g.async, 1) // what was offered
+	} else if g.size > 1 {
+		room = min(room, g.size-g.inUse-1) // a caller who comes finds the last one
 	}
 	return max(room, 0)
 }
@@ -269,15 +350,31 @@ func (g *Gate) awayBy(n int) {
 	g.feedLocked()
 }
 
-// Leave gives back one permit, of TryEnter when async is set.
-func (g *Gate) Leave(async bool) {
+// Exit gives back one permit of Enter or Reenter.
+func (g *Gate) Exit(app cloud.AppID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.exitLocked(g.apps[app])
+}
+
+func (g *Gate) exitLocked(s *share) {
+	s.held--
+	g.inUse--
+	g.doneLocked(s)
+	g.leftLocked()
+}
+
+// Leave gives back one permit of TryEnter.
+func (g *Gate) Leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inUse--
-	if async {
-		g.async--
-	}
-	if g.callers.Len() > 0 || g.reruns.Len() > 0 || g.hungry {
+	g.async--
+	g.leftLocked()
+}
+
+func (g *Gate) leftLocked() {
+	if g.callers > 0 || g.reruns > 0 || g.hungry {
 		g.grantLocked()
 	}
 }
@@ -295,5 +392,5 @@ type GateStats struct {
 func (g *Gate) Stats() GateStats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return GateStats{Capacity: g.size, InUse: g.inUse, Async: g.async, Waiting: g.callers.Len() + g.reruns.Len(), Rejected: g.rejected.Load()}
+	return GateStats{Capacity: g.size, InUse: g.inUse, Async: g.async, Waiting: g.callers + g.reruns, Rejected: g.rejected.Load()}
 }

@@ -15,31 +15,34 @@ import (
 
 var _ outbox.Gate = (*Gate)(nil)
 
+// caller is an app that calls.
+var caller = cloud.NewID[cloud.AppID]()
+
 func TestGateQueueIsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(GateOptions{Size: 1})
-		if err := g.Enter(t.Context()); err != nil {
+		if err := g.Enter(t.Context(), caller); err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
 		var order []string
-		wait := func(name string, enter func(context.Context) error) {
+		wait := func(name string, enter func(context.Context, cloud.AppID) error) {
 			go func() {
-				if err := enter(t.Context()); err != nil {
+				if err := enter(t.Context(), caller); err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
 				order = append(order, name)
 				mu.Unlock()
-				g.Leave(false)
+				g.Exit(caller)
 			}()
 			synctest.Wait()
 		}
 		wait("first", g.Enter)
 		wait("second", g.Enter)
 		wait("rerun", g.Reenter)
-		g.Leave(false)
+		g.Exit(caller)
 		synctest.Wait()
 		if want := []string{"rerun", "first", "second"}; !slices.Equal(order, want) {
 			t.Errorf("got %v, want %v", order, want)
@@ -54,14 +57,14 @@ func TestGateRejects(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(GateOptions{Size: 1, Queue: 1, Wait: 300 * time.Millisecond})
-		if err := g.Enter(t.Context()); err != nil {
+		if err := g.Enter(t.Context(), caller); err != nil {
 			t.Fatal(err)
 		}
 		late := make(chan error, 1)
 		began := time.Now()
-		go func() { late <- g.Enter(t.Context()) }()
+		go func() { late <- g.Enter(t.Context(), caller) }()
 		synctest.Wait()
-		if err := g.Enter(t.Context()); cloud.KindOf(err) != cloud.Overloaded {
+		if err := g.Enter(t.Context(), caller); cloud.KindOf(err) != cloud.Overloaded {
 			t.Errorf("with a full queue: got %v, want overloaded", err)
 		}
 		if err := <-late; cloud.KindOf(err) != cloud.Overloaded {
@@ -71,14 +74,14 @@ func TestGateRejects(t *testing.T) {
 			t.Errorf("waited %v, want 300ms", took)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { late <- g.Reenter(ctx) }()
+		go func() { late <- g.Reenter(ctx, caller) }()
 		synctest.Wait()
 		cancel()
 		if err := <-late; err == nil {
 			t.Error("a cancelled re-run got a permit")
 		}
-		g.Leave(false)
-		if err := g.Enter(t.Context()); err != nil {
+		g.Exit(caller)
+		if err := g.Enter(t.Context(), caller); err != nil {
 			t.Errorf("after all that: %v", err)
 		}
 		if s := g.Stats(); s.InUse != 1 || s.Rejected != 3 {
@@ -91,27 +94,27 @@ func TestGateAsyncShare(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(GateOptions{Size: 8, Wait: time.Minute, Cores: 4})
-		if got := g.TryEnter(100); got != 8 {
-			t.Fatalf("nobody waits: async got %d, want all 8", got)
+		if got := g.TryEnter(100); got != 7 {
+			t.Fatalf("nobody waits: async got %d, want all 8 but one", got)
 		}
 		entered := 0
 		for range 20 {
 			go func() {
-				if g.Enter(t.Context()) == nil {
+				if g.Enter(t.Context(), cloud.NewID[cloud.AppID]()) == nil {
 					entered++
 				}
 			}()
 		}
 		synctest.Wait()
-		for range 6 {
-			g.Leave(true) // async work ends; callers take over until async is at its quarter
+		for range 5 {
+			g.Leave() // async work ends; callers take over until async is at its quarter
 			synctest.Wait()
 		}
 		if s := g.Stats(); entered != 6 || s.Async != 2 {
 			t.Fatalf("callers %d, async %d, want 6 and 2", entered, s.Async)
 		}
 		g.TryEnter(5) // async wants more
-		g.Leave(true)
+		g.Leave()
 		synctest.Wait()
 		select {
 		case <-g.Freed():
@@ -121,7 +124,7 @@ func TestGateAsyncShare(t *testing.T) {
 		if got := g.TryEnter(5); got != 1 {
 			t.Fatalf("async got %d of the offer, want 1", got)
 		}
-		g.Leave(true)
+		g.Leave()
 		time.Sleep(2 * offerTime)
 		synctest.Wait()
 		if entered != 7 {
@@ -137,10 +140,10 @@ func TestGateLeavesAProcessorToCallers(t *testing.T) {
 		g := NewGate(GateOptions{Size: 16, Cores: 4})
 		call := func() {
 			t.Helper()
-			if err := g.Enter(t.Context()); err != nil {
+			if err := g.Enter(t.Context(), caller); err != nil {
 				t.Fatal(err)
 			}
-			g.Leave(false)
+			g.Exit(caller)
 		}
 		if g.Callers() {
 			t.Error("callers before the first one")
@@ -155,7 +158,7 @@ func TestGateLeavesAProcessorToCallers(t *testing.T) {
 			t.Errorf("one waits for another server: async got %d more, want 1", got)
 		}
 		back()
-		g.Leave(true)
+		g.Leave()
 		time.Sleep(lullTime / 2)
 		call() // and the lull begins anew
 		if got := g.TryEnter(1); got != 0 {
@@ -167,25 +170,25 @@ func TestGateLeavesAProcessorToCallers(t *testing.T) {
 		case <-time.After(lullTime * 3 / 4): // the lull after the first caller is over
 		}
 		<-g.Freed()
-		if got := g.TryEnter(13); got != 13 || g.Callers() {
-			t.Errorf("nobody calls: async got %d more permits, want 13; callers %v", got, g.Callers())
+		if got := g.TryEnter(13); got != 12 || g.Callers() {
+			t.Errorf("nobody calls: async got %d more permits, want 12; callers %v", got, g.Callers())
 		}
-		for range 16 {
-			g.Leave(true)
+		for range 15 {
+			g.Leave()
 		}
 	})
 }
 
 func TestGateFreedAfterHunger(t *testing.T) {
 	t.Parallel()
-	g := NewGate(GateOptions{Size: 2})
+	g := NewGate(GateOptions{Size: 3})
 	if got := g.TryEnter(2); got != 2 {
 		t.Fatalf("got %d, want 2", got)
 	}
 	if got := g.TryEnter(1); got != 0 {
 		t.Fatalf("got %d, want 0", got)
 	}
-	g.Leave(true)
+	g.Leave()
 	select {
 	case <-g.Freed():
 	default:
@@ -206,7 +209,7 @@ func TestGateUnderLoad(t *testing.T) {
 				if i%8 == 0 {
 					enter = g.Reenter
 				}
-				if err := enter(context.Background()); err != nil {
+				if err := enter(context.Background(), caller); err != nil {
 					t.Error(errors.Unwrap(err), err)
 					return
 				}
@@ -217,7 +220,7 @@ func TestGateUnderLoad(t *testing.T) {
 				mu.Lock()
 				running--
 				mu.Unlock()
-				g.Leave(false)
+				g.Exit(caller)
 			}
 		})
 	}
@@ -225,4 +228,61 @@ func TestGateUnderLoad(t *testing.T) {
 	if s := g.Stats(); most > 3 || s.InUse != 0 || s.Waiting != 0 {
 		t.Errorf("most at once %d, then %+v; want at most 3, then nothing", most, s)
 	}
+}
+
+// What two greedy apps take leaves something for a third, and for a fourth; when a permit is
+// free again, it goes to the app that holds fewest, and in each app to who came first.
+func TestGateIsFairToApps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(GateOptions{Size: 16, Queue: 64, Wait: time.Minute})
+		apps := []cloud.AppID{cloud.NewID[cloud.AppID](), cloud.NewID[cloud.AppID](), cloud.NewID[cloud.AppID](), cloud.NewID[cloud.AppID]()}
+		var entered, refused [4]int
+		for i, n := range []int{80, 10, 3, 1} { // greedy ones first
+			for range n {
+				go func() {
+					if g.Enter(t.Context(), apps[i]) == nil {
+						entered[i]++
+					} else {
+						refused[i]++
+					}
+				}()
+			}
+			synctest.Wait()
+		}
+		if want := [4]int{12, 3, 1, 0}; entered != want {
+			t.Fatalf("got %v permits, want %v", entered, want)
+		}
+		if want := [4]int{20, 0, 0, 0}; refused != want {
+			t.Errorf("got %v refusals, want %v: the first app fills its part of the queue, and no more", refused, want)
+		}
+		g.Exit(apps[0])
+		synctest.Wait()
+		if want := [4]int{12, 3, 1, 1}; entered != want {
+			t.Errorf("one of the first app ended: got %v, want %v: the next is for who has none", entered, want)
+		}
+		for range 11 {
+			g.Exit(apps[0])
+			synctest.Wait()
+		}
+		if want := [4]int{17, 5, 3, 1}; entered != want { // 5, 5, 3 and 1 run; two stay free for who may come
+			t.Errorf("when all of the first app's ended: got %v, want %v", entered, want)
+		}
+		for app, s := range g.apps {
+			for range s.held {
+				g.Exit(app)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		for i := range apps {
+			for g.apps[apps[i]] != nil && g.apps[apps[i]].held > 0 {
+				g.Exit(apps[i])
+				synctest.Wait()
+			}
+		}
+		if s := g.Stats(); s.InUse != 0 || s.Waiting != 0 || len(g.apps) != 0 {
+			t.Errorf("at the end: %+v and %d apps", s, len(g.apps))
+		}
+	})
 }

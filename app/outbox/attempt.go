@@ -72,8 +72,10 @@ func (a *attempt) again(res *cloud.Result, c Contended) (*cloud.Result, error) {
 		}
 		release = next
 		a.o.metrics.reruns.WithLabelValues(a.inv.App.String()).Inc()
+		overran := res.Overran
 		res, err = a.once(ctx)
 		res.Reruns = reruns
+		res.Overran = res.Overran || overran
 		res.DurationMS += float64(res.Started - started)
 		res.Started = started
 		if err == nil || !errors.As(err, &c) {
@@ -92,7 +94,7 @@ func (a *attempt) turn(ctx context.Context, c Contended) (release func(), err er
 	if err != nil {
 		return nil, err
 	}
-	if err := a.o.o.Gate.Reenter(ctx); err != nil {
+	if err := a.o.o.Gate.Reenter(ctx, a.inv.App); err != nil {
 		release()
 		return nil, err
 	}
@@ -198,13 +200,13 @@ func (a *attempt) leave() {
 		a.async = false // a re-run's permit is a caller's
 		a.o.lanes.left(a.row.laneID())
 		if sends(a.row.lane) {
-			a.o.sending.Leave(true)
+			a.o.sending.Leave()
 		} else {
-			a.o.o.Gate.Leave(true)
+			a.o.o.Gate.Leave()
 		}
 		return
 	}
-	a.o.o.Gate.Leave(false)
+	a.o.o.Gate.Exit(a.inv.App)
 }
 
 var errStopped = cloud.Errorf(cloud.Overloaded, "the instance is stopping: try again in a moment")

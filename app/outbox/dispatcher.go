@@ -151,7 +151,7 @@ func (d *dispatcher) step(ctx context.Context) (time.Duration, error) {
 // entrance is where claims get their permits: the Gate, or that of Senders.
 type entrance interface {
 	TryEnter(n int) int
-	Leave(async bool)
+	Leave()
 }
 
 // claimDue claims until nothing is due or no permit is free, and says when the next row is
@@ -171,7 +171,7 @@ func (d *dispatcher) claimDue(ctx context.Context, send bool, by entrance, ask *
 		}
 		rows, err := o.claim(ctx, apps, permits)
 		for range permits - len(rows) {
-			by.Leave(true)
+			by.Leave()
 		}
 		if err != nil {
 			return 0, err

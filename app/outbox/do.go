@@ -29,7 +29,7 @@ func (o *Outbox) Do(ctx context.Context, inv *cloud.Invocation) *cloud.Result {
 	if counted {
 		defer o.ended(inv.App)
 	}
-	if err := o.o.Gate.Enter(ctx); err != nil {
+	if err := o.o.Gate.Enter(ctx, inv.App); err != nil {
 		return o.failedBefore(err, o.now())
 	}
 	a := attempt{o: o, inv: inv, permit: true}

@@ -52,19 +52,21 @@ type Contended interface {
 
 // Gate bounds how many executions run at once. *executor.Gate is the real one.
 type Gate interface {
-	// Enter takes a permit for somebody who waits, in order, for a bounded time in a bounded
-	// queue; else the error is Overloaded.
-	Enter(ctx context.Context) error
-	// Reenter takes a permit ahead of that queue, for a re-run; only ctx bounds the wait.
-	Reenter(ctx context.Context) error
-	// TryEnter takes up to n permits for async work and says how many. While callers come,
-	// async work leaves a processor clear for them; while they wait, it holds at most three
-	// quarters of all permits.
+	// Enter takes a permit for a caller of app who waits, in order, for a bounded time in a
+	// bounded queue; else the error is Overloaded. No app's callers shut out another's.
+	Enter(ctx context.Context, app cloud.AppID) error
+	// Reenter takes a permit ahead of the app's callers, for a re-run; only ctx bounds the wait.
+	Reenter(ctx context.Context, app cloud.AppID) error
+	// Exit gives back one permit of Enter or Reenter.
+	Exit(app cloud.AppID)
+	// TryEnter takes up to n permits for async work, never the last one, and says how many.
+	// While callers come, async work leaves a processor clear for them; while they wait, it
+	// holds at most three quarters of all permits.
 	TryEnter(n int) int
 	// Callers reports whether callers came just now, so that more will.
 	Callers() bool
-	// Leave gives back one permit of Enter or Reenter (async false) or of TryEnter (true).
-	Leave(async bool)
+	// Leave gives back one permit of TryEnter.
+	Leave()
 	// Freed has a value after a permit that async work may use became free.
 	Freed() <-chan struct{}
 }

@@ -247,7 +247,7 @@ func newGate(n int) *fakeGate {
 	return g
 }
 
-func (g *fakeGate) Enter(ctx context.Context) error {
+func (g *fakeGate) Enter(ctx context.Context, _ cloud.AppID) error {
 	select {
 	case <-g.free:
 		return nil
@@ -258,7 +258,7 @@ func (g *fakeGate) Enter(ctx context.Context) error {
 	}
 }
 
-func (g *fakeGate) Reenter(ctx context.Context) error {
+func (g *fakeGate) Reenter(ctx context.Context, _ cloud.AppID) error {
 	select {
 	case <-g.free:
 		return nil
@@ -280,7 +280,9 @@ func (g *fakeGate) TryEnter(n int) int {
 	return n
 }
 
-func (g *fakeGate) Leave(bool) {
+func (g *fakeGate) Exit(cloud.AppID) { g.Leave() }
+
+func (g *fakeGate) Leave() {
 	select {
 	case g.free <- struct{}{}:
 	default:

@@ -82,4 +82,4 @@ func (p permits) TryEnter(n int) int {
 }
 
 // Leave gives one back.
-func (p permits) Leave(bool) { p <- struct{}{} }
+func (p permits) Leave() { p <- struct{}{} }

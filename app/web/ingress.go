@@ -139,6 +139,9 @@ func (s *Server) runAndAnswer(ctx context.Context, w http.ResponseWriter, r *htt
 		}
 		inv, res = next, s.Outbox.Do(ctx, next)
 	}
+	if res.Overran && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // ends this goroutine; HTTP/2 has one for each request
+	}
 	if res.ScriptVersion == 0 && res.Err != nil { // refused before any script ran: there is no execution to look up
 		s.fail(w, r, callersView(res.Err))
 		return

@@ -3,6 +3,7 @@
 //	go run . http  -picloud BIN -pocketbase BIN   hello and insert over HTTP
 //	go run . queue                                jobs per second and pick-up latency
 //	go run . backlog -picloud BIN                 what one app's backlog costs the others
+//	go run . hostile -picloud BIN                 what two hostile apps cost a third
 //	go run . knee    -picloud BIN                 the highest open-loop rate, and latency at half of it
 //	go run . limit   -picloud BIN                 beside each figure, the same work bare
 //	go run . soak    -picloud BIN -d 30m          leaks under a mixed load
@@ -17,6 +18,7 @@ var benches = map[string]func(args []string) error{
 	"http":    httpBench,
 	"queue":   queueBench,
 	"backlog": backlogBench,
+	"hostile": hostileBench,
 	"knee":    kneeBench,
 	"soak":    soakBench,
 	"limit":   limitBench,
@@ -25,7 +27,7 @@ var benches = map[string]func(args []string) error{
 
 func main() {
 	if len(os.Args) < 2 || benches[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|knee|limit|soak [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|hostile|knee|limit|soak [flags]")
 		os.Exit(2)
 	}
 	if err := benches[os.Args[1]](os.Args[2:]); err != nil {

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package executor
+
+import "time"
+
+func threadID() int { return 0 }
+
+func threadTime(int) time.Duration { return 0 }
+
+func lowerThread(int) bool { return false }
