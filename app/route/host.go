@@ -4,6 +4,7 @@ import (
 	"iter"
 	"maps"
 	"strings"
+	"unicode/utf8"
 
 	"picloud/app/cloud"
 )
@@ -127,7 +128,7 @@ func canonicalHost(h string) string {
 		h = name
 	}
 	h = strings.TrimSuffix(h, ".")
-	if len(h) > maxHost || strings.HasPrefix(h, ".") || strings.Contains(h, "..") {
+	if len(h) > maxHost || !utf8.ValidString(h) || strings.HasPrefix(h, ".") || strings.Contains(h, "..") {
 		return ""
 	}
 	return strings.ToLower(h)
