@@ -43,8 +43,12 @@ type Config struct {
 	GateWait                time.Duration
 	GateQueue               int
 	MaxBodyBytes            int64
-	MaxImportBytes          int64
-	Limits                  cloud.Limits // ceiling and default of every script; zero fields derive from the machine
+	MaxConnections          int // 0: derived from the files that the process may open
+
+	MaxConnectionsPerAddress int
+
+	MaxImportBytes int64
+	Limits         cloud.Limits // ceiling and default of every script; zero fields derive from the machine
 
 	RetryMaxAttempts int
 	RetryBackoff     string
@@ -135,6 +139,8 @@ var Settings = []Setting{
 	{Key: "gate_queue", Default: "1024", Doc: "callers that may wait for a free place", set: integer(func(c *Config) *int { return &c.GateQueue }, 1, 1_000_000)},
 	{Key: "max_import_bytes", Default: "1073741824", Doc: "largest file that an app is imported from or rewound with", set: integer(func(c *Config) *int64 { return &c.MaxImportBytes }, 1<<20, 1<<40)},
 	{Key: "max_body_bytes", Default: "1048576", Doc: "largest request body", set: integer(func(c *Config) *int64 { return &c.MaxBodyBytes }, 1, 1<<30)},
+	{Key: "max_connections", Default: "0", Doc: "connections that are open at once; 0: half as many as the process may open files, at most 16384", set: integer(func(c *Config) *int { return &c.MaxConnections }, 0, 1_000_000)},
+	{Key: "max_connections_per_address", Default: strconv.Itoa(connectionsPerAddress), Doc: "of these, from one address (IPv6: one network of 64 bits), other than this machine and trusted_proxies", set: integer(func(c *Config) *int { return &c.MaxConnectionsPerAddress }, 1, 1_000_000)},
 	{Key: "script_operations", Default: "0", Doc: "most operations that a script may ask for; 0: 50 thousand million (a script that asks for nothing gets a fiftieth)", set: integer(func(c *Config) *int64 { return &c.Limits.Operations }, 0, 1<<50)},
 	{Key: "script_memory_bytes", Default: "0", Doc: "most memory that a script may ask for; 0: as much as lets all executions at once fit in half of the machine's memory, at most 512 MiB (a script that asks for nothing gets at most 64 MiB)", set: integer(func(c *Config) *int64 { return &c.Limits.MemoryBytes }, 0, 1<<40)},
 	{Key: "script_output_bytes", Default: "0", Doc: "largest answer that a script may ask for; 0: 8 MiB (a script that asks for nothing gets 1 MiB)", set: integer(func(c *Config) *int64 { return &c.Limits.OutputBytes }, 0, 1<<30)},

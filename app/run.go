@@ -44,7 +44,7 @@ func (a *App) serve(ctx context.Context, ln net.Listener) (err error) {
 	log := start(context.WithoutCancel(ctx), a.executions.Serve, a.replication.serve)
 	watch := newSupervisor(a.ready, a.log)
 	loops := start(context.WithoutCancel(ctx), a.outbox.Serve, a.data.Serve, watch.Serve)
-	doors := start(context.WithoutCancel(ctx), func(context.Context) error { return a.serveHTTP(server, ln) })
+	doors := start(context.WithoutCancel(ctx), func(context.Context) error { return a.serveHTTP(server, a.bounded(ln)) })
 	found := start(context.WithoutCancel(ctx), a.beFound(ln.Addr())...)
 
 	select {

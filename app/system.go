@@ -61,6 +61,7 @@ func (a *App) system(ctx context.Context, s *web.System) error {
 type metrics struct {
 	commitSeconds prometheus.Histogram
 	commitBatch   prometheus.Histogram
+	refused       prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -73,6 +74,7 @@ func newMetrics() *metrics {
 			Name: "picloud_commit_batch_size", Help: "Changes that one group commit held.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "picloud_connections_refused_total", Help: "Connections closed at once because too many were open, in all or from one address."}),
 	}
 }
 
@@ -85,7 +87,7 @@ func (m *metrics) commit(s db.CommitStats) {
 // Collectors of the machine: commits, the Go runtime and the process.
 func (m *metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.commitSeconds, m.commitBatch,
+		m.commitSeconds, m.commitBatch, m.refused,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	}
 }

@@ -151,7 +151,7 @@ func (s *Server) runAndAnswer(ctx context.Context, w http.ResponseWriter, r *htt
 		s.failRun(w, r, callersView(res.Err), inv.ID)
 		return
 	}
-	answer(w, r, res)
+	s.answer(w, r, res)
 }
 
 // maxTakeovers bounds how many deployments may overtake one request.
@@ -187,7 +187,7 @@ func callersView(err error) error {
 
 // answer writes what a script returned, as it is, but for what belongs to the connection or
 // to the instance.
-func answer(w http.ResponseWriter, r *http.Request, res *cloud.Result) {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, res *cloud.Result) {
 	if res.StatusCode < 200 || res.StatusCode > 599 {
 		panic(fmt.Sprintf("a result with status %d", res.StatusCode)) // sdk.Answer checks it
 	}
@@ -210,7 +210,37 @@ func answer(w http.ResponseWriter, r *http.Request, res *cloud.Result) {
 	}
 	w.WriteHeader(res.StatusCode)
 	if !bodyless && r.Method != http.MethodHead {
-		_, _ = w.Write(res.Body) // the caller may have gone
+		s.send(w, res.Body)
+	}
+}
+
+const (
+	answerPiece = 256 << 10
+	// muchToSend is how many bytes of answers may wait in memory for readers before slow ones
+	// get little patience.
+	muchToSend     = 64 << 20
+	littlePatience = 5 * time.Second
+)
+
+// send writes an answer. A reader that takes no piece of it for a while is given up: all of
+// it stays in memory until then.
+func (s *Server) send(w http.ResponseWriter, body []byte) {
+	if len(body) <= answerPiece {
+		_, _ = w.Write(body) // the caller may have gone
+		return
+	}
+	s.sending.Add(int64(len(body)))
+	defer s.sending.Add(-int64(len(body)))
+	control := http.NewResponseController(w)
+	for piece := range slices.Chunk(body, answerPiece) {
+		wait := patience
+		if s.sending.Load() > muchToSend {
+			wait = littlePatience
+		}
+		_ = control.SetWriteDeadline(time.Now().Add(wait)) // a recorder in tests has none
+		if _, err := w.Write(piece); err != nil {
+			return
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func TestAnswer(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
 	w.Header().Set(headerExecution, "ours")
-	answer(w, newRequest("GET", "/"), &cloud.Result{StatusCode: 201, Body: []byte("<b>"), Header: map[string]string{
+	new(Server).answer(w, newRequest("GET", "/"), &cloud.Result{StatusCode: 201, Body: []byte("<b>"), Header: map[string]string{
 		"x-a": "1", "content-length": "999", "transfer-encoding": "chunked", "connection": "upgrade",
 		"x-picloud-execution-id": "theirs",
 		"set-cookie":             "a=1; Path=/\npicloud_session=stolen; Path=/\n=picloud_session=stolen\nb=2\n picloud_session =x",
@@ -66,13 +66,13 @@ func TestAnswerWithoutBody(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{204, 304} {
 		w := httptest.NewRecorder()
-		answer(w, newRequest("GET", "/"), &cloud.Result{StatusCode: status, Body: []byte("x")})
+		new(Server).answer(w, newRequest("GET", "/"), &cloud.Result{StatusCode: status, Body: []byte("x")})
 		if w.Code != status || w.Body.Len() != 0 || w.Header().Get("Content-Length") != "" {
 			t.Errorf("%d: got %d %v %q", status, w.Code, w.Header(), w.Body)
 		}
 	}
 	w := httptest.NewRecorder()
-	answer(w, newRequest("HEAD", "/"), &cloud.Result{StatusCode: 200, Body: []byte("four")})
+	new(Server).answer(w, newRequest("HEAD", "/"), &cloud.Result{StatusCode: 200, Body: []byte("four")})
 	if w.Body.Len() != 0 || w.Header().Get("Content-Length") != "4" {
 		t.Errorf("HEAD: got %v %q", w.Header(), w.Body)
 	}

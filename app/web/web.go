@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,6 +80,7 @@ type Server struct {
 	copies    chan struct{} // a place for each copy of the database that is downloaded
 	heartbeat time.Duration // between signs of life on a stream
 	beats     beats         // of the streams of topics
+	sending   atomic.Int64  // bytes of answers that wait for their readers
 
 	stop     sync.Once
 	stopping chan struct{} // closed when streams must end
