@@ -106,14 +106,14 @@ func start(name, ready, bin string, env []string, args ...string) (*peer, error)
 	}
 	p.pid = cmd.Process.Pid
 	p.stop = func() { cmd.Process.Signal(os.Interrupt); cmd.Wait() }
-	for range 200 {
+	for range 3000 {
 		if resp, err := http.Get(ready); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == 200 {
 				return p, nil
 			}
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 	p.stop()
 	return nil, fmt.Errorf("%s does not answer %s: %s", name, ready, log.String())
@@ -129,6 +129,22 @@ func startPicloud(bin, durability string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := servePicloud(bin, durability, dir)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	stop := p.stop
+	p.stop = func() { stop(); os.RemoveAll(dir) }
+	if err := p.admin.deploy(); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// servePicloud starts it on a data directory, which it leaves when it stops.
+func servePicloud(bin, durability, dir string) (*peer, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -139,13 +155,7 @@ func startPicloud(bin, durability string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop := p.stop
-	p.stop = func() { stop(); os.RemoveAll(dir) }
 	p.addr, p.dir, p.admin = addr, dir, &client{base: "http://" + addr}
-	if err := p.admin.deploy(); err != nil {
-		p.stop()
-		return nil, err
-	}
 	p.requests["hello"] = load.Request("GET", addr, "/hello?name=bench", "", nil)
 	p.requests["read"] = load.Request("GET", addr, "/read", "", nil)
 	p.requests["insert"] = load.Request("POST", addr, "/insert", "application/json", []byte(`{"name":"bench"}`))

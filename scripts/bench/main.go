@@ -6,6 +6,7 @@
 //	go run . hostile -picloud BIN                 what two hostile apps cost a third
 //	go run . knee    -picloud BIN                 the highest open-loop rate, and latency at half of it
 //	go run . limit   -picloud BIN                 beside each figure, the same work bare
+//	go run . scale   -picloud BIN                 what much data, many apps, routes, triggers cost
 //	go run . soak    -picloud BIN -d 30m          leaks under a mixed load
 package main
 
@@ -20,6 +21,7 @@ var benches = map[string]func(args []string) error{
 	"backlog": backlogBench,
 	"hostile": hostileBench,
 	"knee":    kneeBench,
+	"scale":   scaleBench,
 	"soak":    soakBench,
 	"limit":   limitBench,
 	"bare":    bareServer, // of limit, which starts it itself
@@ -27,7 +29,7 @@ var benches = map[string]func(args []string) error{
 
 func main() {
 	if len(os.Args) < 2 || benches[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|hostile|knee|limit|soak [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|hostile|knee|limit|scale|soak [flags]")
 		os.Exit(2)
 	}
 	if err := benches[os.Args[1]](os.Args[2:]); err != nil {
