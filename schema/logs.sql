@@ -34,5 +34,5 @@ CREATE TABLE executions (
 CREATE INDEX batch_events_execution ON batch_events(execution_id);
 CREATE INDEX executions_app ON executions(app_id, id);
 CREATE INDEX executions_event ON executions(event_id) WHERE event_id IS NOT NULL;
-CREATE INDEX executions_root ON executions(root_execution_id);
+CREATE INDEX executions_root ON executions(root_execution_id) WHERE root_execution_id != id;
 CREATE INDEX executions_script ON executions(script_id, id);

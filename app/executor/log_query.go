@@ -155,9 +155,12 @@ func (l *Log) Attempts(ctx context.Context, event cloud.RowID) ([]*cloud.Executi
 		ORDER BY id LIMIT 1000`, event)
 }
 
+// chainOf finds a root by its id: the index has only what it led to.
+const chainOf = `WHERE id IN (SELECT ?1 UNION SELECT id FROM executions WHERE root_execution_id = ?1 AND root_execution_id != id) ORDER BY id LIMIT 1000`
+
 // Chain is every execution of a root, oldest first, at most 1000.
 func (l *Log) Chain(ctx context.Context, root cloud.ExecutionID) ([]*cloud.Execution, error) {
-	return l.query(ctx, `WHERE root_execution_id = ? ORDER BY id LIMIT 1000`, root)
+	return l.query(ctx, chainOf, root)
 }
 
 // query writes what is waiting, then reads.
