@@ -74,6 +74,10 @@ func (oneScript) Script(_ context.Context, id cloud.ScriptID) (*cloud.Script, er
 	return &cloud.Script{ID: id, TimeoutSeconds: 30}, nil
 }
 
+func (s oneScript) ScriptTx(_ *db.Rx, id cloud.ScriptID) (*cloud.Script, error) {
+	return s.Script(context.Background(), id)
+}
+
 type noPrincipals struct{}
 
 func (noPrincipals) Principal(context.Context, cloud.UserID) (*cloud.Principal, error) {

@@ -71,6 +71,10 @@ func soakBench(args []string) error {
 	every := f.Duration("every", 10*time.Second, "time between two samples")
 	f.Parse(args)
 	runtime.GOMAXPROCS(2 * runtime.NumCPU())
+	// So that the log is full, and has to delete for each record, long before the second half.
+	if err := os.Setenv("PICLOUD_LOG_MAX_ROWS", "50000"); err != nil {
+		return err
+	}
 	p, err := startPicloud(*bin, *durability)
 	if err != nil {
 		return err

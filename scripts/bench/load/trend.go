@@ -1,7 +1,7 @@
 package load
 
-// Trend is the least-squares line through points: how much y changes while x grows by one. It
-// is 0 for fewer than two different x.
+// Trend is the slope of the least-squares line through points: how much y changes while x grows
+// by one. It is 0 for fewer than two different x.
 func Trend(x, y []float64) (slope float64) {
 	n := float64(len(x))
 	var sx, sy float64
