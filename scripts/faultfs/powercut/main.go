@@ -12,12 +12,12 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -106,12 +106,15 @@ func chosen(one string, all ...string) []string {
 
 // build compiles the binary of the tree that this module is in.
 func build(work string) (string, error) {
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "picloud").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the source of picloud: %w", err)
+	}
 	binary := filepath.Join(work, "picloud")
-	cmd := exec.Command("go", "build", "-o", binary, ".")
-	cmd.Dir = filepath.Join("..", "..")
+	cmd := exec.Command("go", "build", "-C", strings.TrimSpace(string(dir)), "-o", binary, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.Join(err, errors.New(string(out)))
+		return "", fmt.Errorf("build picloud: %w\n%s", err, out)
 	}
 	return binary, nil
 }
