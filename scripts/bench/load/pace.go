@@ -9,7 +9,8 @@ import (
 
 // pace calls arrive for the arrivals 0 to total-1 when they are due, from a thread of its own:
 // Go's timers are late by up to a millisecond while a process rests, which would be told as
-// latency. An arrival that is late all the same comes at once, with the time at which it was due.
+// latency. An arrival that is late all the same comes at once, with the time at which it was due,
+// so its latency counts the generator's own delay too.
 func pace(total int, due func(n int) time.Time, arrive func(n int, due time.Time)) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
