@@ -125,3 +125,12 @@ func (c *heldConn) Close() error {
 	defer c.leave()
 	return c.Conn.Close()
 }
+
+// CloseWrite lets the server end an answer to a request that it doesn't read to its end: else
+// the system would reset the connection, and the answer might be lost.
+func (c *heldConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}

@@ -27,6 +27,8 @@ func (c *fakeConn) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.from))
 }
 
+func (c *fakeConn) CloseWrite() error { return errOver }
+
 func (c *fakeConn) Close() error { c.closed = true; return nil }
 
 var errOver = errors.New("over")
@@ -71,6 +73,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	if got := testutil.ToFloat64(c.refused); got != 3 {
 		t.Errorf("%v are counted as refused, want 3", got)
+	}
+	if err := first[0].(interface{ CloseWrite() error }).CloseWrite(); err != errOver {
+		t.Errorf("CloseWrite is not passed on: %v", err)
 	}
 	first[0].Close()
 	first[0].Close() // gives back one place only

@@ -1,5 +1,5 @@
 // Command corpus keeps what fuzzing found: of the inputs in Go's fuzz cache it takes those that
-// reach code which no seed and no smaller input reaches, and writes them into the testdata of
+// reach code of their package which no seed and no smaller input reaches, and writes them into the testdata of
 // their package, where go test runs them from then on.
 //
 //	FUZZTIME=10m scripts/test fuzz && go run ./scripts/corpus
@@ -52,12 +52,17 @@ func run(from, only string) error {
 	if err != nil {
 		return err
 	}
+	work, err := os.MkdirTemp("", "corpus")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
 	for _, dir := range append(found, more...) {
 		pkg, _ := filepath.Rel(from, filepath.Dir(dir)) // it is below
 		if only != "" && only != filepath.Base(dir) {
 			continue
 		}
-		t := target{pkg: pkg, name: filepath.Base(dir), found: dir}
+		t := target{pkg: pkg, name: filepath.Base(dir), found: dir, work: work}
 		if err := t.keep(); err != nil {
 			return fmt.Errorf("%s %s: %w", t.pkg, t.name, err)
 		}
@@ -66,7 +71,12 @@ func run(from, only string) error {
 }
 
 // target is one fuzz target with what was found for it.
-type target struct{ pkg, name, found string }
+type target struct{ pkg, name, found, work string }
+
+// bin is the test program of the target's package.
+func (t *target) bin() string {
+	return filepath.Join(t.work, strings.ReplaceAll(t.pkg, "/", "-")+".test")
+}
 
 type input struct {
 	name string
@@ -79,16 +89,12 @@ func (t *target) keep() error {
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp("", "corpus")
-	if err != nil {
-		return err
+	if _, err := os.Stat(t.bin()); err != nil {
+		if out, err := exec.Command("go", "test", "-c", "-cover", "-o", t.bin(), "./"+t.pkg).CombinedOutput(); err != nil {
+			return fmt.Errorf("%w\n%s", err, out)
+		}
 	}
-	defer os.RemoveAll(work)
-	bin := filepath.Join(work, "test")
-	if out, err := exec.Command("go", "test", "-c", "-cover", "-coverpkg=./app/...", "-o", bin, "./"+t.pkg).CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
-	}
-	reached, err := t.reaches(bin, work, "")
+	reached, err := t.reaches("")
 	if err != nil {
 		return err
 	}
@@ -112,7 +118,7 @@ func (t *target) keep() error {
 		if err := os.WriteFile(path, in.text, 0o644); err != nil {
 			return err
 		}
-		blocks, err := t.reaches(bin, work, in.name)
+		blocks, err := t.reaches(in.name)
 		if err != nil || !grows(reached, blocks) {
 			if err := os.Remove(path); err != nil {
 				return err
@@ -152,13 +158,13 @@ func (t *target) inputs() (list []input, err error) {
 
 // reaches are the blocks of code that an input runs, that all seeds run when name is empty. An
 // input that fails is an error: it belongs into testdata under a name that says why.
-func (t *target) reaches(bin, work, name string) (map[string]bool, error) {
+func (t *target) reaches(name string) (map[string]bool, error) {
 	pattern := "^" + t.name + "$"
 	if name != "" {
 		pattern += "/^" + name + "$"
 	}
-	profile := filepath.Join(work, "profile")
-	cmd := exec.Command(bin, "-test.run", pattern, "-test.coverprofile", profile)
+	profile := filepath.Join(t.work, "profile")
+	cmd := exec.Command(t.bin(), "-test.run", pattern, "-test.coverprofile", profile)
 	cmd.Dir = t.pkg
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
