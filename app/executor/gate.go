@@ -15,10 +15,10 @@ import (
 // first, in order; async work gets what they leave. While callers come, it keeps a processor
 // clear for them: it takes no more permits than there are other processors. When they leave
 // nothing it still gets that many, or a quarter of the permits if those are fewer, so that
-// neither starves. It never takes the last permit.
+// neither starves. It doesn't take the last permit, unless there are very few.
 //
-// No app's callers shut out another's: those that hold permits leave a third as many free,
-// and a permit goes to the app that holds fewest. See mayHave.
+// No app's callers shut out another's: a permit goes to the app that holds fewest, and while
+// several apps call, those that hold permits leave a third as many free. See mayHave.
 type Gate struct {
 	size, queue int
 	wait        time.Duration
@@ -32,6 +32,8 @@ type Gate struct {
 	async   int                    // of inUse
 	away    int                    // of async: they wait for the outside world, and use no processor
 	called  time.Time              // when a caller entered last
+	caller  cloud.AppID            // whose it was
+	mixed   time.Time              // when one entered after another app's
 	apps    map[cloud.AppID]*share // with callers that hold permits or wait
 	callers int                    // that wait, of all apps
 	reruns  int                    // the same
@@ -62,10 +64,31 @@ func (s *share) next() *list.List {
 	return &s.callers
 }
 
-// mayHave reports whether who has some may get one more, of which free are left now: only if
-// that leaves a third as many as they have. Alone, an app gets three quarters; each one that
-// joins finds something, unless log(size) apps take what they can.
-func mayHave(has, free int) bool { return free > 0 && free-1 >= (has+2)/3 }
+// mixedTime is how long apps keep places for each other after callers of several came: one that
+// has the instance to itself may fill it.
+const mixedTime = time.Minute
+
+// mayHave reports whether who has some may get one more, of which free are left now. When
+// several share them, only if that leaves a third as many as they have: the first gets three
+// quarters, and each one that joins finds something, unless log(size) apps take what they can.
+func mayHave(has, free int, several bool) bool {
+	if several {
+		free -= (has + 2) / 3
+	}
+	return free > 0
+}
+
+func (g *Gate) severalLocked(now time.Time) bool {
+	return !g.mixed.IsZero() && now.Sub(g.mixed) < mixedTime
+}
+
+// calledLocked notes a caller of app.
+func (g *Gate) calledLocked(app cloud.AppID, now time.Time) {
+	if app != g.caller && !g.called.IsZero() {
+		g.mixed = now
+	}
+	g.called, g.caller = now, app
+}
 
 // GateOptions of NewGate. Zero values are the defaults.
 type GateOptions struct {
@@ -110,15 +133,15 @@ const lullTime = 100 * time.Millisecond
 func (g *Gate) Enter(ctx context.Context, app cloud.AppID) error {
 	now := time.Now()
 	g.mu.Lock()
-	g.called = now
-	s := g.shareLocked(app)
-	if s.callers.Len()+s.reruns.Len() == 0 && mayHave(s.held, g.size-g.inUse) {
+	g.calledLocked(app, now)
+	s, several := g.shareLocked(app), g.severalLocked(now)
+	if s.callers.Len()+s.reruns.Len() == 0 && mayHave(s.held, g.size-g.inUse, several) {
 		s.held++
 		g.inUse++
 		g.mu.Unlock()
 		return nil
 	}
-	if !mayHave(s.callers.Len(), g.queue-g.callers) {
+	if !mayHave(s.callers.Len(), g.queue-g.callers, several) {
 		g.doneLocked(s)
 		g.mu.Unlock()
 		return g.reject("too many callers wait already")
@@ -132,7 +155,7 @@ func (g *Gate) Enter(ctx context.Context, app cloud.AppID) error {
 func (g *Gate) Reenter(ctx context.Context, app cloud.AppID) error {
 	g.mu.Lock()
 	s := g.shareLocked(app)
-	if s.reruns.Len() == 0 && mayHave(s.held, g.size-g.inUse) {
+	if s.reruns.Len() == 0 && mayHave(s.held, g.size-g.inUse, g.severalLocked(time.Now())) {
 		s.held++
 		g.inUse++
 		g.mu.Unlock()
@@ -225,8 +248,9 @@ func (g *Gate) nextLocked() (next *share) {
 	if g.callers+g.reruns == 0 {
 		return nil
 	}
+	several := g.severalLocked(time.Now())
 	for _, s := range g.apps {
-		if s.next().Len() == 0 || !mayHave(s.held, g.size-g.inUse) {
+		if s.next().Len() == 0 || !mayHave(s.held, g.size-g.inUse, several) {
 			continue
 		}
 		if next == nil || s.held < next.held || s.held == next.held && s.turn() < next.turn() {
@@ -255,7 +279,7 @@ func (g *Gate) roomLocked(now time.Time) int {
 	}
 	if g.callers > 0 || g.reruns > 0 {
 		room = min(room, max(g.size*3/4, 1)-g.async, 1) // what was offered
-	} else if g.size > 1 {
+	} else if g.size >= 4 {
 		room = min(room, g.size-g.inUse-1) // a caller who comes finds the last one
 	}
 	return max(room, 0)

@@ -179,9 +179,54 @@ func TestGateLeavesAProcessorToCallers(t *testing.T) {
 	})
 }
 
+// An app that has the instance to itself may use all of its permits and of its queue; a few
+// permits are no more than they say.
+func TestGateAloneIsFilled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate(GateOptions{Size: 2, Queue: 2, Wait: time.Minute})
+		enter := func(app cloud.AppID, n int) (entered, refused int) {
+			for range n {
+				go func() {
+					if g.Enter(t.Context(), app) == nil {
+						entered++
+					} else {
+						refused++
+					}
+				}()
+			}
+			synctest.Wait()
+			return entered, refused
+		}
+		if entered, refused := enter(caller, 5); entered != 2 || refused != 1 || g.Stats().Waiting != 2 {
+			t.Errorf("alone: %d entered, %d were refused, %d wait; want 2, 1 and 2", entered, refused, g.Stats().Waiting)
+		}
+		for range 4 {
+			g.Exit(caller)
+			synctest.Wait()
+		}
+		time.Sleep(lullTime)
+		if n := g.TryEnter(5); n != 2 {
+			t.Errorf("nobody calls: async got %d, want 2", n)
+		}
+		g.Leave()
+		g.Leave()
+		other := cloud.NewID[cloud.AppID]()
+		enter(other, 1)
+		g.Exit(other)
+		if entered, _ := enter(caller, 2); entered != 1 {
+			t.Errorf("another app called: %d entered, want 1, for it to find the other one", entered)
+		}
+		time.Sleep(2 * mixedTime)
+		if entered, _ := enter(caller, 1); entered != 1 {
+			t.Errorf("long ago: %d entered, want 1", entered)
+		}
+	})
+}
+
 func TestGateFreedAfterHunger(t *testing.T) {
 	t.Parallel()
-	g := NewGate(GateOptions{Size: 3})
+	g := NewGate(GateOptions{Size: 2})
 	if got := g.TryEnter(2); got != 2 {
 		t.Fatalf("got %d, want 2", got)
 	}
@@ -237,6 +282,12 @@ func TestGateIsFairToApps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(GateOptions{Size: 16, Queue: 64, Wait: time.Minute})
 		apps := []cloud.AppID{cloud.NewID[cloud.AppID](), cloud.NewID[cloud.AppID](), cloud.NewID[cloud.AppID](), cloud.NewID[cloud.AppID]()}
+		for _, app := range apps {
+			if err := g.Enter(t.Context(), app); err != nil {
+				t.Fatal(err)
+			}
+			g.Exit(app)
+		}
 		var entered, refused [4]int
 		for i, n := range []int{80, 10, 3, 1} { // greedy ones first
 			for range n {
