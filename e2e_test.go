@@ -81,8 +81,9 @@ type instance struct {
 	dir, addr string
 	cmd       *exec.Cmd
 	log       *os.File
-	cookies   map[string]string // of sessions, by the name that -as takes
-	last      []byte            // body of the last answer, for set
+	launch    func(*exec.Cmd) error // how it is started; nil: as it is
+	cookies   map[string]string     // of sessions, by the name that -as takes
+	last      []byte                // body of the last answer, for set
 }
 
 func instanceOf(ts *testscript.TestScript) *instance {
@@ -123,8 +124,8 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// binary is the program under test.
-func binary() (string, error) {
+// program is the binary under test.
+func program() (string, error) {
 	if exe := os.Getenv("PICLOUD_BIN"); exe != "" {
 		return exe, nil
 	}
@@ -133,7 +134,7 @@ func binary() (string, error) {
 
 // start runs the binary and waits until it is ready. Its log goes beside the data directory.
 func (in *instance) start(env []string, args ...string) error {
-	exe, err := binary()
+	exe, err := program()
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,11 @@ func (in *instance) start(env []string, args ...string) error {
 	}
 	in.cmd = exec.Command(exe, args...)
 	in.cmd.Env, in.cmd.Stderr = env, in.log
-	if err := in.cmd.Start(); err != nil {
+	launch := (*exec.Cmd).Start
+	if in.launch != nil {
+		launch = in.launch
+	}
+	if err := launch(in.cmd); err != nil {
 		return err
 	}
 	if err := in.ready(); err != nil {

@@ -240,7 +240,7 @@ func (in *instance) halt(t *testing.T) {
 // refusal is what the binary says that doesn't start, within 30 s.
 func (in *instance) refusal(t *testing.T) string {
 	t.Helper()
-	exe, err := binary()
+	exe, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ func TestTorture(t *testing.T) {
 	if long() {
 		kills, durabilities = "15", []string{"full", "relaxed"}
 	}
-	exe, err := binary()
+	exe, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestTorture(t *testing.T) {
 
 // What isn't a durability, an empty directory, or a number of kills is told, and nothing runs.
 func TestTortureRefusesWhatItCantDo(t *testing.T) {
-	exe, err := binary()
+	exe, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}

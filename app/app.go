@@ -93,7 +93,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.data = data.New(a.state, a.outbox, data.Options{
-		Logger: a.log, Quota: func(app cloud.AppID) int64 { return a.control.QuotaOf(app).KVBytes },
+		Logger: a.log, ClockWait: cfg.ClockWait, Synced: clockSynced, Quota: func(app cloud.AppID) int64 { return a.control.QuotaOf(app).KVBytes },
 		Tokens:      data.TokenOptions{Key: signing, Min: seconds(cfg.TokenTTLMin), Max: seconds(cfg.TokenTTLMax), Default: seconds(cfg.TokenTTLDefault)},
 		Subscribers: data.SubscriberOptions{Max: cfg.MaxSubscribers, MaxPerApp: cfg.MaxSubscribersPerApp},
 	})
@@ -103,7 +103,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		MaxRequest: cfg.OutboundRequestBytes, MaxResponse: cfg.OutboundResponseBytes, Timeout: cfg.OutboundTimeout,
 		MaxHops: cfg.MaxTriggerDepth, Logger: a.log,
 	})
-	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Shed: a.disk.shedLogs, Logger: a.log})
+	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Epoch: plausible, Settled: a.outbox.ClockSettled, Shed: a.disk.shedLogs, Logger: a.log})
 	if a.executor, err = executor.New(executor.Options{
 		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Secrets: a.secrets, Requests: cfg.OutboundRequests, Away: a.gate.Away},
 		Log:       a.executions,

@@ -60,7 +60,7 @@ func (c *Control) AuthenticateSession(ctx context.Context, token string) (*cloud
 		return nil, err
 	}
 	now := c.now()
-	if int64(now) >= s.expires.Load() {
+	if expires := s.expires.Load(); int64(now) >= expires || int64(now.Add(2*c.o.SessionTTL)) < expires { // or it began while the clock was ahead
 		return nil, errUnknown
 	}
 	a, err := c.activeAccount(ctx, s.user)

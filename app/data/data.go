@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"time"
 	"unicode/utf8"
 
 	"picloud/app/cloud"
@@ -40,7 +41,11 @@ type Options struct {
 	// Recent bounds how many recently written keys are remembered to find conflicts; an
 	// execution during which more keys than that are written runs again. 0: 65,536.
 	Recent int
-	Logger *slog.Logger // slog.Default
+	// ClockWait is for how long after a jump ahead of the clock expired entries, which can't be
+	// seen any more, are still there if it is set back. Synced ends that, as outbox's does.
+	ClockWait time.Duration
+	Synced    func() (synced, known bool)
+	Logger    *slog.Logger // slog.Default
 
 	Tokens      TokenOptions // of subscribers from outside
 	Subscribers SubscriberOptions
@@ -57,6 +62,9 @@ type Store struct {
 	usage   *usage
 	metrics metrics
 	expiry  expiry
+	steady  cloud.Steady
+	wait    time.Duration
+	synced  func() (synced, known bool)
 	tokens  TokenOptions
 	hub     *hub
 }
@@ -79,6 +87,7 @@ func New(d *db.DB, out Emitter, o Options) *Store {
 		expiry:  expiry{wake: make(chan struct{}, 1)},
 		tokens:  o.Tokens.withDefaults(),
 		hub:     newHub(o.Subscribers),
+		wait:    o.ClockWait, synced: o.Synced,
 	}
 }
 

@@ -54,22 +54,42 @@ func (e *expiry) note(t cloud.Time) {
 // Serve deletes expired entries, with their events, when they are due. It returns when ctx
 // ends.
 func (s *Store) Serve(ctx context.Context) error {
+	failed := false
 	for {
+		for s.doubtful() {
+			if !wait(ctx, maxSleep, nil) {
+				return nil
+			}
+		}
 		deleted, err := s.step(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		pause := time.Duration(0)
 		if err != nil {
-			s.log.Error("delete expired entries", "err", err)
+			if !failed { // else it was said
+				s.log.Error("expired entries can't be deleted; they can't be seen either, and it is tried again until it works", "err", err)
+			}
 			pause = retrySleep
 		} else if deleted == 0 && s.due() {
 			pause = retrySleep
 		}
+		failed = err != nil
 		if !s.sleep(ctx, pause) {
 			return nil
 		}
 	}
+}
+
+// doubtful reports that the clock has jumped ahead and may be set back: then nothing is
+// deleted for good.
+func (s *Store) doubtful() bool {
+	steady, jumped := s.steady.For(time.Now())
+	if !jumped || steady >= s.wait || s.synced == nil {
+		return false
+	}
+	synced, _ := s.synced()
+	return !synced
 }
 
 func (s *Store) due() bool {

@@ -85,6 +85,9 @@ func (o TokenOptions) sign(body string) []byte {
 
 var errToken = cloud.Errorf(cloud.Unauthenticated, "the token is not valid for this topic, or has expired: ask the app for another")
 
+// tokenSlack is by how much the clock may have been set back since a token was made.
+const tokenSlack = time.Hour
+
 // CheckSubscriberToken says until when a token lets its holder listen to a topic of the app.
 // The error is the same whatever is wrong.
 func (s *Store) CheckSubscriberToken(token string, app cloud.AppID, topic string, now time.Time) (until time.Time, err error) {
@@ -101,7 +104,8 @@ func (s *Store) CheckSubscriberToken(token string, app cloud.AppID, topic string
 	if err != nil || json.Unmarshal(raw, &claims) != nil || claims.App != app || !claims.includes(topic) {
 		return until, errToken
 	}
-	if until = time.Unix(claims.Expires, 0); !until.After(now) {
+	until = time.Unix(claims.Expires, 0)
+	if !until.After(now) || until.Sub(now) > s.tokens.Max+tokenSlack { // or it was made while the clock was ahead
 		return until, errToken
 	}
 	return until, nil

@@ -39,6 +39,8 @@ type LogOptions struct {
 	MaxAge   time.Duration // 7 days
 	MaxRows  int64         // 100,000
 	MaxBytes int64         // 256 MiB, of records
+	Epoch    time.Time     // before any true time: what is older was recorded by a clock in the past, and its age is unknown
+	Settled  func() bool   // reports that the clock can be believed, so that what is too old by it goes; nil: it always can
 	Shed     func() bool   // reports that nothing may be written, for want of room; nil: it always may
 	Now      func() time.Time
 	Logger   *slog.Logger
@@ -62,6 +64,9 @@ func NewLog(d *db.DB, o LogOptions) *Log {
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 256 << 20
+	}
+	if o.Settled == nil {
+		o.Settled = func() bool { return true }
 	}
 	if o.Shed == nil {
 		o.Shed = func() bool { return false }

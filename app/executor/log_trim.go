@@ -72,15 +72,19 @@ func (l *Log) excess() int64 {
 }
 
 // deleteOld deletes the n oldest records, and a batch of those that are too old anyway. Ids
-// are in the order of time, so the primary key finds both.
+// are in the order of time, so the primary key finds both. Those before Epoch are the oldest
+// by their ids, and too old never.
 func (l *Log) deleteOld(ctx context.Context, n int64) (rows, bytes int64, err error) {
-	tooOld := firstID(l.o.Now().Add(-l.o.MaxAge))
+	epoch, tooOld := firstID(l.o.Epoch), firstID(l.o.Now().Add(-l.o.MaxAge))
+	if !l.o.Settled() {
+		tooOld = epoch
+	}
 	err = l.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
 		rows, bytes = 0, 0
-		if err := deleteReturning(tx, tooOld, trimBatch, &rows, &bytes); err != nil || n <= rows {
+		if err := deleteReturning(tx, epoch, tooOld, trimBatch, &rows, &bytes); err != nil || n <= rows {
 			return err
 		}
-		return deleteReturning(tx, aboveAll, n-rows, &rows, &bytes)
+		return deleteReturning(tx, firstID(time.Time{}), aboveAll, n-rows, &rows, &bytes)
 	})
 	return rows, bytes, err
 }
@@ -95,9 +99,10 @@ func firstID(t time.Time) []byte {
 	return id[:]
 }
 
-// deleteReturning deletes the oldest records below an id, at most so many, and adds up what they were.
-func deleteReturning(tx *db.Tx, below []byte, most int64, rows, bytes *int64) error {
-	deleted, err := tx.Query(`DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE id < ? ORDER BY id LIMIT ?) RETURNING bytes`, below, most)
+// deleteReturning deletes the oldest records from an id to below another, at most so many, and
+// adds up what they were.
+func deleteReturning(tx *db.Tx, from, below []byte, most int64, rows, bytes *int64) error {
+	deleted, err := tx.Query(`DELETE FROM executions WHERE id IN (SELECT id FROM executions WHERE id >= ? AND id < ? ORDER BY id LIMIT ?) RETURNING bytes`, from, below, most)
 	if err != nil {
 		return fmt.Errorf("delete old executions: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"picloud/app/cloud"
 	"picloud/db"
@@ -44,22 +45,23 @@ func (a *attempt) run() *cloud.Result {
 // untilSettled is run without the bookkeeping of failures.
 func (a *attempt) untilSettled() (*cloud.Result, error) {
 	defer a.leave()
+	began := time.Now() // its monotonic reading: the wall clock may be set meanwhile
 	res, err := a.once(a.o.life)
 	var c Contended
 	if err == nil || !errors.As(err, &c) {
 		return res, err
 	}
-	return a.again(res, c)
+	return a.again(res, c, began)
 }
 
 // again re-runs an execution that conflicted until it doesn't, or its deadline comes. It is
 // the same execution: same id, same attempt, same deadline.
-func (a *attempt) again(res *cloud.Result, c Contended) (*cloud.Result, error) {
+func (a *attempt) again(res *cloud.Result, c Contended, began time.Time) (*cloud.Result, error) {
 	started := res.Started
 	if started.IsZero() {
 		started = a.o.now()
 	}
-	ctx, cancel := context.WithDeadline(a.o.life, started.Time().Add(a.o.timeout(a.o.life, a.inv.Script)))
+	ctx, cancel := context.WithDeadline(a.o.life, began.Add(a.o.timeout(a.o.life, a.inv.Script)))
 	defer cancel()
 	release := func() {}
 	defer func() { release() }()
@@ -155,7 +157,7 @@ func (a *attempt) whileHeld(ctx context.Context) (context.Context, context.Cance
 	if a.row == nil || !consumed(a.row.lane) {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, a.row.lease.Time().Sub(a.o.now().Time()))
+	return context.WithDeadline(ctx, a.row.until)
 }
 
 // sized is what effects may also be: Size is the number of bytes that wait to be written.

@@ -30,11 +30,27 @@ type clock struct {
 	began  time.Time  // with its monotonic reading: when the wait began
 	over   bool       // the wait
 	why    string     // schedules hold; "": they don't
+
+	showed time.Time // by the last look
+	looked time.Time // when that was, with its monotonic reading
+	set    bool      // somebody set it back while the instance ran, to a time that can be true; counts where no time server tells
+}
+
+// wasSet finds out whether the clock was set back since the last look: it went another way
+// than time did. Who sets it is believed, until it shows a time that can't be.
+func (c *clock) wasSet(now time.Time) {
+	at := time.Now()
+	if !c.looked.IsZero() && now.Sub(c.showed)-at.Sub(c.looked) < -setBack {
+		c.set = true
+	}
+	c.set = c.set && !now.Before(c.floor)
+	c.showed, c.looked = now, at
 }
 
 // look takes the time at now and says whether schedules must hold. back reports that the
 // clock was right to go back by much, and schedules begin anew.
 func (c *clock) look(now time.Time) (hold, back bool) {
+	now = now.Round(0) // by what it shows: two readings of one process compare by the time between them
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	synced, known := false, false
@@ -44,12 +60,14 @@ func (c *clock) look(now time.Time) (hold, back bool) {
 	if c.began.IsZero() {
 		c.began = time.Now()
 	}
-	c.over = c.over || synced || !known || time.Since(c.began) >= c.wait
-	trusted := c.wait == 0 || synced
+	waited := time.Since(c.began) >= c.wait
+	c.over = c.over || synced || !known || waited
+	c.wasSet(now)
+	trusted := c.wait == 0 || synced || !known && c.set
 	switch early := c.newest.Sub(now); {
 	case !trusted && now.Before(c.floor):
 		c.why = "the clock is in the past: schedules hold until it is set, by you or by a time server"
-	case !trusted && early > slewed:
+	case !trusted && early > slewed && (known || early <= setBack || !waited): // where no time server will ever tell, the data may be wrong as well
 		c.why = fmt.Sprintf("the clock is before %s, which is in the data already: schedules hold until it is set, by you or by a time server", cloud.TimeOf(c.newest))
 	case !trusted && !c.over:
 		c.why = fmt.Sprintf("the clock is not synchronised yet: schedules hold for at most %v", c.wait)

@@ -127,6 +127,9 @@ func (d *dispatcher) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if now := o.now(); d.looked == 0 || now < d.looked || now >= d.looked.Add(tick) {
+		if err := o.setBackSince(ctx, d.looked, now); err != nil {
+			return 0, err
+		}
 		if err := o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
 			return errors.Join(earliest(rx, o.lanes.add), o.lookAtQueues(rx))
 		}); err != nil {
@@ -186,17 +189,16 @@ func (d *dispatcher) claimDue(ctx context.Context, send bool, by entrance, ask *
 // sleep is the time until the next row is due (0: none is) or a lease runs out, at most a
 // tick.
 func (o *Outbox) sleep(now, next cloud.Time) time.Duration {
+	wait := tick
+	if next != 0 {
+		wait = min(wait, time.Duration(max(next-now, 1))*time.Millisecond)
+	}
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	for _, r := range o.running {
-		if next == 0 || r.lease < next {
-			next = r.lease
-		}
+		wait = min(wait, max(time.Until(r.until), time.Millisecond))
 	}
-	o.mu.Unlock()
-	if next == 0 {
-		return tick
-	}
-	return min(time.Duration(max(next-now, 1))*time.Millisecond, tick)
+	return wait
 }
 
 // start runs claimed rows, each batch with a permit, on goroutines of their own.
@@ -204,6 +206,7 @@ func (o *Outbox) start(rows []*row) {
 	o.mu.Lock()
 	for _, first := range rows {
 		for _, r := range first.all() {
+			r.until = time.Now().Add(r.lease.Time().Sub(r.claimed.Time()))
 			o.running[r.n] = r
 		}
 	}

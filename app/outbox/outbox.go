@@ -174,6 +174,7 @@ type Outbox struct {
 	triggers triggerCache
 	lanes    lanes
 	cron     cronLoop
+	steady   cloud.Steady // the clock, for what deletes
 	quotas   quotas
 	sending  permits   // of Senders
 	drops    chan drop // events over the depth limit, for the log

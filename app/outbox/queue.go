@@ -133,9 +133,13 @@ func (o *Outbox) Duplicate(ctx context.Context, app cloud.AppID, queue, deduplic
 	return id, ok, err
 }
 
+// longestDeduplication is more than any id is known for: one that is kept for longer was noted
+// while the clock was ahead.
+const longestDeduplication = 8 * 24 * time.Hour
+
 func duplicate(rx *db.Rx, app cloud.AppID, queue, deduplicationID string) (id cloud.RowID, ok bool, err error) {
-	err = rx.QueryRow(`SELECT message_id FROM queue_deduplication WHERE app_id = ? AND queue = ? AND deduplication_id = ? AND expires_at > ?`,
-		app, queue, deduplicationID, rx.Now.UnixMilli()).Scan(&id)
+	err = rx.QueryRow(`SELECT message_id FROM queue_deduplication WHERE app_id = ? AND queue = ? AND deduplication_id = ? AND expires_at > ? AND expires_at <= ?`,
+		app, queue, deduplicationID, rx.Now.UnixMilli(), rx.Now.Add(longestDeduplication).UnixMilli()).Scan(&id)
 	if err == sql.ErrNoRows {
 		return id, false, nil
 	}

@@ -47,6 +47,7 @@ type row struct {
 	token      claimToken
 	claimed    cloud.Time
 	lease      cloud.Time
+	until      time.Time    // the end of the lease, which no setting of the clock moves
 	registrant cloud.UserID // of the trigger, at the claim; zero: the trigger is gone
 	lead       int64        // n of the row whose batch this one is in, itself if it is the first; 0: it runs alone
 	batch      []*row       // the others that run with this one

@@ -151,7 +151,7 @@ func (o *Outbox) expireLeases(ctx context.Context) error {
 	var expired []*row
 	o.mu.Lock()
 	for _, r := range o.running {
-		if r.lease <= now {
+		if !time.Now().Before(r.until) {
 			expired = append(expired, r)
 		}
 	}

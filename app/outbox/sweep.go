@@ -14,28 +14,79 @@ const sweepBatch = 500
 
 // serveSweeps deletes what is past its retention: at the start and then every
 // Options.SweepEvery. What is due follows from the rows' own times, so a process that
-// restarts more often than that misses nothing and needs no memory of the last sweep.
+// restarts more often than that misses nothing and needs no memory of the last sweep. While
+// the clock may be wrong, it waits.
 func (o *Outbox) serveSweeps(ctx context.Context) {
-	every := time.NewTicker(o.o.SweepEvery)
-	defer every.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if !o.ClockSettled() {
+			timer.Reset(max(o.o.ClockWait, time.Second))
+			continue
+		}
+		timer.Reset(o.o.SweepEvery)
 		if n, err := o.sweep(ctx); err != nil && ctx.Err() == nil {
 			o.log.Error("sweep", "err", err)
 		} else if n > 0 {
 			o.log.Info("swept what was past its retention", "rows", n)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-every.C:
+	}
+}
+
+// ClockSettled reports that what is old by the clock may be deleted for good: a time server
+// has set it, or it has gone on without a jump ahead for Options.ClockWait.
+func (o *Outbox) ClockSettled() bool {
+	d, _ := o.steady.For(o.o.Now())
+	if d >= o.o.ClockWait || o.o.Synced == nil {
+		return true
+	}
+	synced, _ := o.o.Synced()
+	return synced
+}
+
+// dateAnew gives letters and abandoned executions of a clock in the past, as of a machine
+// without a battery until it hears of the time, the present one: how old they are is unknown,
+// and they are kept as long as if they were made now.
+func (o *Outbox) dateAnew(ctx context.Context) error {
+	now := o.o.Now()
+	if now.Before(o.o.Epoch) {
+		return nil
+	}
+	for some, dateSome := range map[string]string{
+		`SELECT EXISTS (SELECT 1 FROM dead_letters WHERE created_at < ?)`:         `UPDATE dead_letters SET created_at = ? WHERE created_at < ?`,
+		`SELECT EXISTS (SELECT 1 FROM abandoned_executions WHERE created_at < ?)`: `UPDATE abandoned_executions SET created_at = ? WHERE created_at < ?`,
+	} {
+		var any bool
+		err := o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
+			return rx.QueryRow(some, o.o.Epoch.UnixMilli()).Scan(&any)
+		})
+		if err == nil && any {
+			err = o.db.UpdateLazy(ctx, func(_ context.Context, tx *db.Tx) error {
+				_, err := tx.Exec(dateSome, now.UnixMilli(), o.o.Epoch.UnixMilli())
+				return err
+			})
+		}
+		if err != nil {
+			return fmt.Errorf("date what was made by a clock in the past: %w", err)
 		}
 	}
+	return nil
 }
 
 // sweep deletes dead letters and abandoned executions that were created before their
 // retention began, resolved or not, holds of lanes that are over, and deduplication ids
 // whose window is.
 func (o *Outbox) sweep(ctx context.Context) (int, error) {
+	if !o.o.Epoch.IsZero() {
+		if err := o.dateAnew(ctx); err != nil {
+			return 0, err
+		}
+	}
 	letters, err := o.sweepTable(ctx, o.o.DeadLetterRetention,
 		`SELECT EXISTS (SELECT 1 FROM dead_letters WHERE created_at < ?)`,
 		`DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE created_at < ? ORDER BY created_at LIMIT ?)`)
