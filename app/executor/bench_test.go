@@ -1,11 +1,16 @@
 package executor
 
 import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"picloud/app/cloud"
+	"picloud/app/sdk"
 )
 
 var benchScripts = []struct{ name, source, input string }{
@@ -104,5 +109,74 @@ func BenchmarkSDK(b *testing.B) {
 				c.Close()
 			}
 		})
+	}
+}
+
+// BenchmarkIsolation is what an execution costs with a real database, in this process and in
+// workers: docs/reliability.md has the table.
+func BenchmarkIsolation(b *testing.B) {
+	for _, isolation := range []string{InProcess, Process} {
+		for _, s := range []struct{ name, source string }{
+			{"hello", `export default () => ({ hello: "world" })`},
+			{"read", `export default () => kv.collection("c").get("k")`},
+			{"write", `export default () => { kv.collection("c").set("k", 1) }`},
+			{"reads10", `export default () => { const c = kv.collection("c"); for (let i = 0; i < 10; i++) c.get("k" + i) }`},
+			{"invoke", `export default () => invoke("callee")`},
+			{"fetch", `export default { fetch() { return new Response("hello") } }`},
+		} {
+			b.Run(s.name+"/"+isolation, func(b *testing.B) { benchIsolation(b, isolation, s.source) })
+		}
+	}
+}
+
+func benchIsolation(b *testing.B, isolation, source string) {
+	s := newStore(b)
+	if isolation == Process && s.workers == nil {
+		s.isolateForTest(b)
+	}
+	s.scripts.save(cloud.Script{AppID: s.app, Name: "callee", Source: `export default () => 1`})
+	inv := invocation(s.app)
+	inv.Script = s.scripts.save(cloud.Script{AppID: s.app, Source: source}).ID
+	inv.Request = &cloud.Request{Method: "GET", Host: "a.b", Path: "/", URL: "http://a.b/", Headers: map[string]string{"accept": "*/*", "user-agent": "bench"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		res, effects := s.Run(b.Context(), inv, nil)
+		if res.Err != nil {
+			b.Fatal(res.Err)
+		}
+		effects.Close()
+	}
+}
+
+// BenchmarkWorkerStart is the time to start a worker, have it run a script for the first time,
+// and end it; and what it holds then.
+func BenchmarkWorkerStart(b *testing.B) {
+	e := quickOf(b, Process, sdk.Prelude).(*processEngine)
+	p := mustCompile(b, e, `export default () => 1`)
+	h := newWebHost(b, &cloud.Request{Method: "GET", Host: "a.b", Path: "/", URL: "http://a.b/", Headers: map[string]string{}})
+	for b.Loop() {
+		e.workers.mu.Lock()
+		idle := slices.Clone(e.workers.idle)
+		e.workers.mu.Unlock()
+		for _, w := range idle {
+			w.kill(endIdle)
+			<-w.gone
+		}
+		c, _ := e.NewContext(p, testLimits)
+		if _, f := c.Run(h, budget(time.Minute)); f != nil {
+			b.Fatal(f.Err)
+		}
+	}
+	var kib int64
+	for _, pid := range e.workers.processes() {
+		f, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, field := range []string{"Rss", "Pss", "Private_Dirty"} {
+			_, rest, _ := strings.Cut(string(f), "\n"+field+":")
+			kib, _ = strconv.ParseInt(strings.TrimSpace(strings.SplitN(rest, "kB", 2)[0]), 10, 64)
+			b.ReportMetric(float64(kib)/1024, field+"-MiB")
+		}
 	}
 }

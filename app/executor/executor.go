@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +34,7 @@ type Options struct {
 	Engines  []string // that scripts may use; quickjs
 
 	Isolation string // InProcess or Process; InProcess
-	Workers   int    // processes that run scripts at once with Process; twice as many as there are processors, at least 4, at most Concurrent
+	Workers   int    // processes that run scripts at once with Process; Concurrent, which is also the most
 
 	MaxDepth   int          // how deep scripts may invoke each other, counted with the triggers' depth; 8
 	Concurrent int          // executions at once, the gate's size; DefaultGateSize
@@ -111,11 +110,11 @@ func (e *Executor) isolate(o Options) error {
 	if k.quick, _ = e.engines[cloud.EngineQuickJS].(*quickJS); e.engines[cloud.EngineOtto] != nil {
 		k.otto = sdk.Prelude
 	}
-	if o.Workers <= 0 {
-		o.Workers = defaultWorkers(runtime.GOMAXPROCS(0), o.Concurrent)
+	if o.Workers <= 0 || o.Workers > o.Concurrent {
+		o.Workers = o.Concurrent
 	}
 	e.overruns = nil // nothing computes in this process
-	e.workers = newWorkers(k, min(o.Workers, o.Concurrent), o.Memory/4, e.ceiling, e.logger)
+	e.workers = newWorkers(k, o.Workers, o.Memory/4, e.ceiling, e.logger)
 	return e.workers.try()
 }
 

@@ -63,7 +63,7 @@ func (p *workers) start(app cloud.AppID) (*worker, error) {
 		Path: "/proc/self/exe", // also when the file was replaced by an upgrade
 		Args: []string{os.Args[0], workerWord}, Env: []string{}, Dir: "/",
 		ExtraFiles: []*os.File{far}, Stderr: &w.words, WaitDelay: time.Second,
-		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}, // a terminal's Ctrl-C is for the instance
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}, // a terminal's Ctrl-C is for the instance
 	}
 	failed := make(chan error, 1)
 	select {

@@ -52,9 +52,6 @@ const (
 	workerSlack = 128 << 20 // bytes, for the Go heap and stacks of a worker
 )
 
-// defaultWorkers is how many processes run scripts when nobody sets it.
-func defaultWorkers(cores, concurrent int) int { return min(max(4, 2*cores), concurrent) }
-
 func newWorkers(k *kit, most int, keep int64, ceiling cloud.Limits, log *slog.Logger) *workers {
 	p := &workers{
 		kit: k, most: most, keep: max(keep/int64(most), leastMemory), log: log,
