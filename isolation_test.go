@@ -62,7 +62,7 @@ func gone(t *testing.T, pids []int) {
 // Then no worker outlives the instance, whether it is killed or stopped.
 func TestKilledWorkersLoseNothing(t *testing.T) {
 	t.Setenv("PICLOUD_ISOLATION", "process")
-	each := 60
+	each := 25
 	if long() {
 		each = 5000
 	}
