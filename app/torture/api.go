@@ -86,7 +86,21 @@ func (a *api) as(ctx context.Context, key, method, path string, body any) answer
 
 // must calls the admin API when nobody kills the instance, and decodes the answer.
 func (a *api) must(ctx context.Context, method, path string, body, out any) error {
-	return decoded(a.admin(ctx, method, path, body), method+" "+path, out)
+	return a.steadily(ctx, method+" "+path, out, func() answer { return a.admin(ctx, method, path, body) })
+}
+
+// steadily repeats a request that was turned away because the machine has too much to do.
+func (a *api) steadily(ctx context.Context, what string, out any, ask func() answer) error {
+	for end := time.Now().Add(2 * patience); ; {
+		got := ask()
+		busy := got.status == http.StatusServiceUnavailable || got.status == http.StatusGatewayTimeout || got.status == http.StatusConflict
+		if !busy || ctx.Err() != nil || time.Now().After(end) {
+			return decoded(got, what, out)
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 func decoded(got answer, what string, out any) error {

@@ -100,8 +100,10 @@ func (t *torture) dump(ctx context.Context, rd *round, collection string) (map[s
 			}
 			NextCursor string `json:"next_cursor"`
 		}
-		got := t.api.public(ctx, "GET", rd.path("/dump?c="+collection+"&cursor="+url.QueryEscape(cursor)), nil)
-		if err := decoded(got, "dump "+collection, &page); err != nil {
+		err := t.api.steadily(ctx, "dump "+collection, &page, func() answer {
+			return t.api.public(ctx, "GET", rd.path("/dump?c="+collection+"&cursor="+url.QueryEscape(cursor)), nil)
+		})
+		if err != nil {
 			return nil, err
 		}
 		for _, e := range page.Entries {
@@ -281,8 +283,10 @@ func (t *torture) recheck(ctx context.Context, rd *round) error {
 		}
 		slices.Sort(collections)
 		counts := map[string]map[string]float64{}
-		got := t.api.public(ctx, "POST", rd.path("/look"), object{"ids": ids, "collections": slices.Compact(collections)})
-		if err := decoded(got, "look at keys", &counts); err != nil {
+		err := t.api.steadily(ctx, "look at keys", &counts, func() answer {
+			return t.api.public(ctx, "POST", rd.path("/look"), object{"ids": ids, "collections": slices.Compact(collections)})
+		})
+		if err != nil {
 			return err
 		}
 		for _, e := range batch {

@@ -124,7 +124,7 @@ func scripts(receiver string) []script {
 func project(receiver string) object {
 	var functions []object
 	for _, s := range scripts(receiver) {
-		f := object{"name": s.name, "source": s.source, "triggers": s.triggers, "timeout_seconds": 5}
+		f := object{"name": s.name, "source": s.source, "triggers": s.triggers, "timeout_seconds": 30}
 		if s.triggers == nil {
 			f["triggers"] = []object{}
 		}
