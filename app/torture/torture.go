@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,16 +148,12 @@ func (t *torture) up(ctx context.Context) error {
 	return nil
 }
 
-// settings are what differs between starts: where the rows of waiting callers live, and where
-// scripts run.
-func (t *torture) settings() (more []string) {
+// settings are what differs between starts: where the rows of waiting callers live.
+func (t *torture) settings() []string {
 	if t.rng.IntN(3) == 0 {
-		more = append(more, "PICLOUD_SYNC_OUTBOX=table")
+		return []string{"PICLOUD_SYNC_OUTBOX=table"}
 	}
-	if t.rng.IntN(5) == 0 && runtime.GOOS == "linux" {
-		more = append(more, "PICLOUD_ISOLATION=process")
-	}
-	return more
+	return nil
 }
 
 // oneRound is an app's life: it is deployed, used through some kills, drained and checked. The
