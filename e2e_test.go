@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -82,6 +83,7 @@ type instance struct {
 	cmd       *exec.Cmd
 	log       *os.File
 	launch    func(*exec.Cmd) error // how it is started; nil: as it is
+	probe     string                // what answers once it has started; "": /readyz
 	cookies   map[string]string     // of sessions, by the name that -as takes
 	last      []byte                // body of the last answer, for set
 }
@@ -163,13 +165,14 @@ func (in *instance) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	return retry(ctx, func() error {
-		resp, err := http.Get("http://" + in.addr + "/readyz")
+		path := cmp.Or(in.probe, "/readyz")
+		resp, err := http.Get("http://" + in.addr + path)
 		if err != nil {
 			return err
 		}
 		resp.Body.Close()
 		if resp.StatusCode != 200 {
-			return fmt.Errorf("/readyz answers %d", resp.StatusCode)
+			return fmt.Errorf("%s answers %d", path, resp.StatusCode)
 		}
 		return nil
 	})

@@ -143,11 +143,34 @@ func TestStartOnAFullDisk(t *testing.T) {
 	l.step(t)
 	in.kill()
 	leave(t, in.dir, 0)
+	in.probe = "/healthz" // it isn't ready
 	start("PICLOUD_DISK_RESERVE_BYTES=0")
 	l.reads(t)
 	if err := os.Remove(filepath.Join(in.dir, "ballast")); err != nil {
 		t.Fatal(err)
 	}
 	l.recovers(t)
+	l.check(t)
+}
+
+// On a file system that is read-only the start says so, and what to do.
+func TestStartOnAReadOnlyDisk(t *testing.T) {
+	in, start := newFaulty(t, tmpfs(t, "32m"))
+	start()
+	l := newLoad(t, in)
+	l.step(t)
+	in.halt(t)
+	for _, flags := range []uintptr{unix.MS_RDONLY, 0} {
+		if err := unix.Mount("tmpfs", in.dir, "tmpfs", unix.MS_REMOUNT|flags, "size=32m"); err != nil {
+			t.Fatal(err)
+		}
+		if flags == 0 {
+			break
+		}
+		if out := in.refusal(t); !strings.Contains(out, "the disk is read-only") || !strings.Contains(out, "mount -o remount,rw") {
+			t.Errorf("it says %q", out)
+		}
+	}
+	start()
 	l.check(t)
 }

@@ -227,7 +227,7 @@ func (d *DB) UpdateLazy(ctx context.Context, f func(context.Context, *Tx) error)
 // TryWrite commits a change that changes nothing, to find out whether the file can be
 // written.
 func (d *DB) TryWrite(ctx context.Context) error {
-	return d.UpdateLazy(ctx, func(_ context.Context, tx *Tx) error {
+	return d.Update(ctx, func(_ context.Context, tx *Tx) error {
 		var version int
 		if err := tx.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
 			return err

@@ -88,6 +88,7 @@ type faults struct {
 	mu     sync.Mutex // guards what follows
 	damage *Fault     // since the file was opened
 	write  *Fault     // of the last commit; nil: it succeeded
+	fsync  bool       // that commit had one
 	said   time.Time  // when write was last logged
 	loud   bool       // it was, and its end will be
 	read   *Fault     // of the last read that failed
@@ -131,7 +132,7 @@ func (d *DB) wrote(err error) {
 	if err != nil && !errors.As(d.noted(err), &f) {
 		return // its own failure
 	}
-	begins, ends := d.faults.wrote(f)
+	begins, ends := d.faults.wrote(f, d.writer.fsync)
 	switch {
 	case ends:
 		d.o.Logger.Info("the database can be written again", "file", filepath.Base(d.path))
@@ -144,12 +145,16 @@ func (d *DB) wrote(err error) {
 // changes succeed between large ones that don't.
 const quiet = time.Minute
 
-// wrote takes in how a commit ended, and says what of it to log.
-func (fs *faults) wrote(f *Fault) (begins, ends bool) {
+// wrote takes in how a commit ended, and says what of it to log. That one without an fsync
+// succeeded says nothing of one that failed with it.
+func (fs *faults) wrote(f *Fault, fsync bool) (begins, ends bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	was := fs.write
-	fs.write = f
+	if f == nil && was != nil && fs.fsync && !fsync {
+		return false, false
+	}
+	fs.write, fs.fsync = f, fsync
 	switch {
 	case f == nil:
 		ends, fs.loud = was != nil && fs.loud, false
