@@ -56,7 +56,7 @@ func (m *message) begin(k frameKind) (at int) {
 
 func (m *message) end(at int) error {
 	n := len(m.b) - at - frameHead
-	if n > frameMost {
+	if int64(n) > frameMost {
 		return errFrameSize
 	}
 	binary.LittleEndian.PutUint32(m.b[at+1:], uint32(n))
