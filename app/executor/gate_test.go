@@ -288,11 +288,15 @@ func TestGateIsFairToApps(t *testing.T) {
 			}
 			g.Exit(app)
 		}
+		var mu sync.Mutex // guards entered and refused while callers come
 		var entered, refused [4]int
 		for i, n := range []int{80, 10, 3, 1} { // greedy ones first
 			for range n {
 				go func() {
-					if g.Enter(t.Context(), apps[i]) == nil {
+					err := g.Enter(t.Context(), apps[i])
+					mu.Lock()
+					defer mu.Unlock()
+					if err == nil {
 						entered[i]++
 					} else {
 						refused[i]++
