@@ -103,7 +103,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 		MaxRequest: cfg.OutboundRequestBytes, MaxResponse: cfg.OutboundResponseBytes, Timeout: cfg.OutboundTimeout,
 		MaxHops: cfg.MaxTriggerDepth, Logger: a.log,
 	})
-	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Epoch: plausible, Settled: a.outbox.ClockSettled, Shed: a.disk.shedLogs, Logger: a.log})
+	a.executions = executor.NewLog(a.logs, executor.LogOptions{MaxAge: days(cfg.LogRetentionDays), MaxRows: cfg.LogMaxRows, MaxBytes: cfg.LogMaxBytes, Epoch: plausible, Settled: a.outbox.ClockSettled, Delay: cfg.LogDelay, Shed: a.disk.shedLogs, Logger: a.log})
 	if a.executor, err = executor.New(executor.Options{
 		Scripts: a.control, Services: sdk.Services{Data: a.data, Outbox: a.outbox, HTTP: a.outbound, Secrets: a.secrets, Requests: cfg.OutboundRequests, Away: a.gate.Away},
 		Log:       a.executions,

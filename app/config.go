@@ -65,6 +65,7 @@ type Config struct {
 	AbandonedDays    int
 	LogRetentionDays int
 	LogMaxRows       int64
+	LogDelay         time.Duration
 	LogMaxBytes      int64
 	DiskReserveBytes int64
 	SessionTTL       time.Duration
@@ -157,6 +158,7 @@ var Settings = []Setting{
 	{Key: "log_retention_days", Default: "14", Doc: "days that execution logs are kept", set: integer(func(c *Config) *int { return &c.LogRetentionDays }, 1, 36_500)},
 	{Key: "log_max_rows", Default: "500000", Doc: "most executions in the log", set: integer(func(c *Config) *int64 { return &c.LogMaxRows }, 1000, 1<<40)},
 	{Key: "log_max_bytes", Default: "536870912", Doc: "most bytes of the execution log", set: integer(func(c *Config) *int64 { return &c.LogMaxBytes }, 1<<20, 1<<50)},
+	{Key: "log_delay", Default: "5s", Doc: "how long the log of an execution that succeeded may wait in memory to be written with others; less wears a card more, and reading the log writes it at once", set: duration(func(c *Config) *time.Duration { return &c.LogDelay }, time.Millisecond, time.Hour)},
 	{Key: "clock_wait", Default: "10m", Doc: "how long schedules wait after the start for a time server to set the clock, where the machine can tell; 0s: schedules go by the clock whatever it shows, even if it is in the past", set: duration(func(c *Config) *time.Duration { return &c.ClockWait }, 0, 365*24*time.Hour)},
 	{Key: "disk_reserve_bytes", Default: "67108864", Doc: "free disk space below which no more async work is accepted; below twice as much, execution logs are dropped; 0: none", set: integer(func(c *Config) *int64 { return &c.DiskReserveBytes }, 0, 1<<50)},
 	{Key: "subscriber_token_ttl_min_sec", Default: "10", Doc: "shortest life of a token that lets its holder listen to topics from outside, in seconds", set: integer(func(c *Config) *int { return &c.TokenTTLMin }, 1, 365*86_400)},

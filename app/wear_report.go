@@ -25,7 +25,7 @@ func (w *wear) system(ctx context.Context, a *App, hours float64) web.SystemWear
 		sum.Fsyncs += wrote.LogSyncs + wrote.FileSyncs
 		rest.files[i] = platformOf(wrote, i, apps, rest)
 	}
-	sum.BytesPerHour = float64(sum.Bytes) / hours
+	sum.BytesPerHour = int64(float64(sum.Bytes) / hours)
 	sum.Apps = a.appWear(apps, rest)
 	sum.Scripts, sum.Triggers = a.scriptWear(ctx, scripts), a.triggerWear(ctx, triggers)
 	return sum

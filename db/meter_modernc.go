@@ -105,11 +105,12 @@ type (
 type metered struct {
 	*counter
 	methods *sqlite3.Tsqlite3_io_methods // the original ones
+	synced  bool                         // once: its name is on the disk, too
 }
 
 var (
 	osOpen uintptr  // the original xOpen
-	files  sync.Map // uintptr of a sqlite3_file -> metered
+	files  sync.Map // uintptr of a sqlite3_file -> *metered
 	tables sync.Map // uintptr of the original methods -> uintptr of their copy that counts
 )
 
@@ -124,7 +125,7 @@ func meteredOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags u
 	}
 	f := at[sqlite3.Tsqlite3_file](file)
 	if table := counting(tls, f.FpMethods); table != 0 { // else memory is short: the file works, uncounted
-		files.Store(file, metered{c, at[sqlite3.Tsqlite3_io_methods](f.FpMethods)})
+		files.Store(file, &metered{counter: c, methods: at[sqlite3.Tsqlite3_io_methods](f.FpMethods)})
 		f.FpMethods = table
 	}
 	return rc
@@ -147,9 +148,9 @@ func counting(tls *libc.TLS, methods uintptr) uintptr {
 	return first.(uintptr)
 }
 
-func meteredFile(file uintptr) metered {
+func meteredFile(file uintptr) *metered {
 	f, _ := files.Load(file)
-	return f.(metered)
+	return f.(*metered)
 }
 
 func meteredClose(tls *libc.TLS, file uintptr) int32 {
@@ -167,10 +168,19 @@ func meteredWrite(tls *libc.TLS, file, buf uintptr, n int32, offset int64) int32
 	return rc
 }
 
+// meteredSync leaves the first fsync of a file to SQLite, which then syncs the directory of
+// one that it created. The others are fdatasync where the system has it, as in SQLite's own
+// builds for Linux: it spares the file system's journal an entry for the time of the change,
+// which would wear the card more than the change.
 func meteredSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	f := meteredFile(file)
 	f.syncs.Add(1)
-	return call[syncFunc](f.methods.FxSync)(tls, file, flags)
+	if f.synced && hasDatasync {
+		return datasync(file)
+	}
+	rc := call[syncFunc](f.methods.FxSync)(tls, file, flags)
+	f.synced = rc == sqlite3.SQLITE_OK
+	return rc
 }
 
 // at is the C structure at an address.

@@ -22,6 +22,9 @@ func systemCommand() *cobra.Command {
 		if err := r.showAll(flat); err != nil {
 			return err
 		}
+		if err := r.showWear(s); err != nil {
+			return err
+		}
 		warnings, _ := s["warnings"].([]any)
 		for _, w := range warnings {
 			if err := r.say("warning: %s", oneLine(textOf(w, false))); err != nil {
@@ -30,6 +33,29 @@ func systemCommand() *cobra.Command {
 		}
 		return nil
 	})
+}
+
+// showWear shows who wrote how much, as tables.
+func (r *remote) showWear(system object) error {
+	wear, _ := system["wear"].(object)
+	for _, by := range []string{"apps", "scripts", "triggers"} {
+		list, _ := wear[by].([]any)
+		var rows []object
+		for _, x := range list {
+			row := object{}
+			flatten(row, "", x.(object))
+			rows = append(rows, row)
+		}
+		if len(rows) > 0 {
+			if err := r.say("\nwritten by %s:", by); err != nil {
+				return err
+			}
+		}
+		if err := writeTable(r.out(), rows, columns("name", "state_bytes", "logs_bytes", "fsyncs")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flatten writes the fields of o into flat, those of inner objects with a dot, bytes for
@@ -45,7 +71,7 @@ func flatten(flat object, prefix string, o object) {
 			}
 		case json.Number:
 			flat[prefix+name] = v
-			if n, err := v.Int64(); err == nil && strings.HasSuffix(name, "_bytes") {
+			if n, err := v.Int64(); err == nil && strings.Contains(name, "bytes") {
 				flat[prefix+name] = size(n)
 			}
 		default:

@@ -120,7 +120,7 @@ func scanKey(row interface{ Scan(...any) error }) (*key, error) {
 	return &k, json.Unmarshal([]byte(scopes), &k.Scopes)
 }
 
-// slideKey writes down that the key was used, at most once a minute.
+// slideKey writes down that the key was used, at most once an hour.
 func (c *Control) slideKey(ctx context.Context, k *key, now cloud.Time) {
 	last := k.lastUsed.Load()
 	if now.Time().Sub(cloud.Time(last).Time()) < slideEvery || !k.lastUsed.CompareAndSwap(last, int64(now)) {

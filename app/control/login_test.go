@@ -196,7 +196,7 @@ func TestUseIsNotStored(t *testing.T) {
 		wantKind(t, err, "")
 	}
 	auth(ctx())
-	f.clock.Advance(2 * time.Minute)
+	f.clock.Advance(2 * time.Hour)
 	over, cancel := context.WithCancel(ctx())
 	cancel()
 	auth(over)

@@ -25,7 +25,7 @@ const (
 	maxAddress   = 64
 
 	// slideEvery bounds how often a use is written down.
-	slideEvery = time.Minute
+	slideEvery = time.Hour
 )
 
 // errUnknown is the one answer to every session or key that doesn't open anything.
@@ -105,7 +105,7 @@ func (c *Control) activeAccount(ctx context.Context, id cloud.UserID) (*account,
 // to refuse the request.
 func (c *Control) slideSession(ctx context.Context, s *session, now cloud.Time) {
 	last := s.lastUsed.Load()
-	every := min(slideEvery, c.o.SessionTTL/4)
+	every := min(slideEvery, c.o.SessionTTL/60)
 	if now.Time().Sub(cloud.Time(last).Time()) < every || !s.lastUsed.CompareAndSwap(last, int64(now)) {
 		return
 	}

@@ -22,6 +22,7 @@ type Log struct {
 	o      LogOptions
 	wake   chan struct{} // capacity 1: the first record of a batch
 	full   chan struct{} // capacity 1: a batch is full
+	failed chan struct{} // capacity 1: an execution failed
 	lost   atomic.Int64  // records that were dropped
 	readMu sync.Mutex    // one flush at a time; guards the caps below
 	kept   logSize
@@ -41,6 +42,7 @@ type LogOptions struct {
 	MaxBytes int64         // 256 MiB, of records
 	Epoch    time.Time     // before any true time: what is older was recorded by a clock in the past, and its age is unknown
 	Settled  func() bool   // reports that the clock can be believed, so that what is too old by it goes; nil: it always can
+	Delay    time.Duration // 5 s: how long a record may wait for others to be written with
 	Shed     func() bool   // reports that nothing may be written, for want of room; nil: it always may
 	Now      func() time.Time
 	Logger   *slog.Logger
@@ -49,7 +51,8 @@ type LogOptions struct {
 // Bounds of the buffer.
 const (
 	logBatch       = 256
-	logDelay       = 200 * time.Millisecond
+	logBatchBytes  = 1 << 20
+	failureDelay   = 200 * time.Millisecond // a failure isn't to be lost with the process
 	logBuffer      = 4096
 	logBufferBytes = 16 << 20
 )
@@ -68,6 +71,9 @@ func NewLog(d *db.DB, o LogOptions) *Log {
 	if o.Settled == nil {
 		o.Settled = func() bool { return true }
 	}
+	if o.Delay <= 0 {
+		o.Delay = 5 * time.Second
+	}
 	if o.Shed == nil {
 		o.Shed = func() bool { return false }
 	}
@@ -79,7 +85,7 @@ func NewLog(d *db.DB, o LogOptions) *Log {
 	}
 	return &Log{
 		db: d, o: o, kept: logSize{rows: -1},
-		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), readers: map[chan *cloud.Execution]cloud.AppID{},
+		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), failed: make(chan struct{}, 1), readers: map[chan *cloud.Execution]cloud.AppID{},
 	}
 }
 
@@ -95,12 +101,16 @@ func (l *Log) Record(inv *cloud.Invocation, res *cloud.Result) {
 	}
 	l.buffer = append(l.buffer, e)
 	l.bytes += e.size
-	n := len(l.buffer)
+	n, full := len(l.buffer), len(l.buffer) == logBatch || l.bytes >= logBatchBytes
 	l.mu.Unlock()
 	if n == 1 {
 		signal(l.wake)
-	} else if n == logBatch {
+	}
+	if full {
 		signal(l.full)
+	}
+	if e.x.Status != cloud.StatusSuccess {
+		signal(l.failed)
 	}
 }
 
@@ -144,14 +154,22 @@ func (l *Log) Serve(ctx context.Context) error {
 	}
 }
 
-// gather waits for the rest of a batch.
+// gather waits for the rest of a batch: a batch of one record changes as many pages of the
+// file as one of many. A failure cuts the wait short.
 func (l *Log) gather(ctx context.Context) {
-	timer := time.NewTimer(logDelay)
+	timer := time.NewTimer(l.o.Delay)
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	case <-l.full:
+	for failed := l.failed; ; {
+		select {
+		case <-failed:
+			failed = nil
+			timer.Reset(min(failureDelay, l.o.Delay))
+			continue
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-l.full:
+		}
+		return
 	}
 }
 

@@ -141,7 +141,7 @@ type SystemDatabase struct {
 type SystemWear struct {
 	Bytes        int64       `json:"bytes"`
 	Fsyncs       int64       `json:"fsyncs"`
-	BytesPerHour float64     `json:"bytes_per_hour"` // on average since the start
+	BytesPerHour int64       `json:"bytes_per_hour"` // on average since the start
 	Files        []FileWear  `json:"files"`
 	Apps         []CauseWear `json:"apps"`     // those that wrote most, the others and the platform: together all commits
 	Scripts      []CauseWear `json:"scripts"`  // those that wrote most

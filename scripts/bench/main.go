@@ -8,6 +8,7 @@
 //	go run . limit   -picloud BIN                 beside each figure, the same work bare
 //	go run . scale   -picloud BIN                 what much data, many apps, routes, triggers cost
 //	go run . soak    -picloud BIN -d 30m          leaks under a mixed load
+//	go run . wear    -picloud BIN                 bytes and fsyncs of each kind of request
 package main
 
 import (
@@ -25,11 +26,12 @@ var benches = map[string]func(args []string) error{
 	"soak":    soakBench,
 	"limit":   limitBench,
 	"bare":    bareServer, // of limit, which starts it itself
+	"wear":    wearBench,
 }
 
 func main() {
 	if len(os.Args) < 2 || benches[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|hostile|knee|limit|scale|soak [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench http|queue|backlog|hostile|knee|limit|scale|soak|wear [flags]")
 		os.Exit(2)
 	}
 	if err := benches[os.Args[1]](os.Args[2:]); err != nil {

@@ -1,0 +1,7 @@
+//go:build !linux && !mattn
+
+package db
+
+const hasDatasync = false
+
+func datasync(uintptr) int32 { panic("no fdatasync") }
