@@ -36,7 +36,7 @@ func (r Result) Percentile(p float64) time.Duration {
 	return r.Latencies[min(int(float64(len(r.Latencies))*p), len(r.Latencies)-1)]
 }
 
-// Request makes the bytes of one request.
+// Request makes the bytes of one request; all but a GET say how long their body is.
 func Request(method, host, path, contentType string, body []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, host)
