@@ -282,9 +282,10 @@ func (t *torture) recheck(ctx context.Context, rd *round) error {
 			collections = append(collections, e.Now...)
 		}
 		slices.Sort(collections)
+		collections = slices.Compact(collections)
 		counts := map[string]map[string]float64{}
 		err := t.api.steadily(ctx, "look at keys", &counts, func() answer {
-			return t.api.public(ctx, "POST", rd.path("/look"), object{"ids": ids, "collections": slices.Compact(collections)})
+			return t.api.public(ctx, "POST", rd.path("/look"), object{"ids": ids, "collections": collections})
 		})
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,12 +149,16 @@ func (t *torture) up(ctx context.Context) error {
 	return nil
 }
 
-// settings are what differs between starts: where the rows of waiting callers live.
-func (t *torture) settings() []string {
+// settings are what differs between starts: where the rows of waiting callers live, and where
+// scripts run.
+func (t *torture) settings() (more []string) {
 	if t.rng.IntN(3) == 0 {
-		return []string{"PICLOUD_SYNC_OUTBOX=table"}
+		more = append(more, "PICLOUD_SYNC_OUTBOX=table")
 	}
-	return nil
+	if t.rng.IntN(4) == 0 && runtime.GOOS == "linux" { // elsewhere it can't be had
+		more = append(more, "PICLOUD_ISOLATION=process")
+	}
+	return more
 }
 
 // oneRound is an app's life: it is deployed, used through some kills, drained and checked. The
