@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +16,8 @@ import (
 func TestClockSetBackByTenYears(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const years = 10 * 365 * 24 * time.Hour
-		var ahead time.Duration
-		now := func() time.Time { return time.Now().Add(ahead) }
+		var ahead atomic.Int64
+		now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 		var said said
 		b := open(t, func(o *Options) {
 			o.Now = now
@@ -26,14 +27,14 @@ func TestClockSetBackByTenYears(t *testing.T) {
 			})(o)
 		}, func(o *db.Options) { o.Now = now })
 		defer b.serve()()
-		ahead = years
+		ahead.Store(int64(years))
 		time.Sleep(time.Minute)
 		if err := b.HoldLane(t.Context(), b.app, HTTPLane("held"), cloud.TimeOf(now()).Add(5*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		b.message(Message{Op: "held", Lane: HTTPLane("held"), Payload: []byte(`{}`)})
 		b.message(Message{Op: "later", Lane: HTTPLane("x"), Delay: time.Hour, Payload: []byte(`{}`)})
-		ahead = 0
+		ahead.Store(0)
 		time.Sleep(tick + time.Second)
 		synctest.Wait()
 		if got := said.all(); got != "held" {
