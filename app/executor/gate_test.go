@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,18 +186,19 @@ func TestGateAloneIsFilled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGate(GateOptions{Size: 2, Queue: 2, Wait: time.Minute})
-		enter := func(app cloud.AppID, n int) (entered, refused int) {
+		enter := func(app cloud.AppID, n int) (entered, refused int64) {
+			var in, out atomic.Int64
 			for range n {
 				go func() {
 					if g.Enter(t.Context(), app) == nil {
-						entered++
+						in.Add(1)
 					} else {
-						refused++
+						out.Add(1)
 					}
 				}()
 			}
 			synctest.Wait()
-			return entered, refused
+			return in.Load(), out.Load()
 		}
 		if entered, refused := enter(caller, 5); entered != 2 || refused != 1 || g.Stats().Waiting != 2 {
 			t.Errorf("alone: %d entered, %d were refused, %d wait; want 2, 1 and 2", entered, refused, g.Stats().Waiting)
