@@ -315,5 +315,5 @@ func (m *manager) readSecret(ctx context.Context) (value string, ok bool) {
 	if len(list.Items) == 0 {
 		return "", true
 	}
-	return m.has("secret"), true
+	return some, true
 }

@@ -24,12 +24,19 @@ func (g *register) wrote(value string, o Outcome) {
 	}
 }
 
-// saw notes what was read. An unknown write is settled by that: its process is gone.
+// some is what is read of a value that only shows that it is there.
+const some = "some value"
+
+// saw notes what was read. An unknown write is settled by that, as far as it shows: its process is
+// gone.
 func (g *register) saw(value string) *Violation {
-	if !slices.Contains(g.possible, value) {
+	left := slices.DeleteFunc(slices.Clone(g.possible), func(p string) bool {
+		return p != value && (value != some || p == "")
+	})
+	if len(left) == 0 {
 		return &Violation{Promise: "what was acknowledged is there, and stays until it is written again", Found: fmt.Sprintf("%s is %q, but can only be one of %q", g.name, value, g.possible)}
 	}
-	g.possible = []string{value}
+	g.possible = left
 	return nil
 }
 
