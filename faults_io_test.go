@@ -126,3 +126,25 @@ func TestDiskIsSlow(t *testing.T) {
 	disk.do(t, "clear")
 	l.check(t)
 }
+
+// A disk answers errors to reads, which SQLite takes for damage: that is what callers and /readyz
+// are told, and what to look at first. When it can be read again, it is, and a start says so.
+func TestDiskFailsToRead(t *testing.T) {
+	disk, mount := failing(t)
+	in, start := newFaulty(t, mount)
+	start("PICLOUD_DISK_RESERVE_BYTES=0")
+	l := newLoad(t, in)
+	l.step(t)
+	in.halt(t)
+	start("PICLOUD_DISK_RESERVE_BYTES=0") // with nothing in memory
+	disk.do(t, "fault op=read error=EIO match=picloud.db*")
+	for _, path := range []string{"/hello", "/read", "/readyz", "/api/v1/admin/apps/default/kv/a?limit=1"} {
+		in.until(t, "GET", path, "or its disk can't be read .*picloud restore")
+	}
+	in.until(t, "GET", "/healthz", "ok")
+	disk.do(t, "clear")
+	l.recovers(t)
+	in.halt(t)
+	start("PICLOUD_DISK_RESERVE_BYTES=0") // it returns when /readyz answers
+	l.check(t)
+}

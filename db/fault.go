@@ -34,7 +34,7 @@ const (
 	textIO       = "the disk fails (input/output error): nothing was saved; look at the machine's kernel log and its cable, power and card, and have a copy of the data elsewhere"
 	textOpen     = "the database file can't be opened: the instance may be out of file descriptors (raise its limit), or its data directory is gone; try again in a moment"
 	textLocked   = "another program keeps the database locked: nothing was saved; end that program, and try again"
-	textDamaged  = "the database is damaged: stop the instance and run picloud restore"
+	textDamaged  = "the database is damaged, or its disk can't be read (look at the machine's kernel log): start the instance anew, and if that doesn't help, stop it and run picloud restore"
 )
 
 // explain makes a Fault of err, if it is one of the disk's. dir is where the file lies.
@@ -44,7 +44,7 @@ func explain(dir string, err error) error {
 	}
 	f := Fault{err: err}
 	switch code := errorCode(err) & 0xff; {
-	case code == codeCorrupt, code == codeNotADB:
+	case code == codeCorrupt, code == codeNotADB: // also when the disk answers EIO to a read: SQLite doesn't tell
 		f.text, f.lasts, f.damage = textDamaged, true, true
 	case code == codeFull, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		f.text = textFull
