@@ -309,6 +309,17 @@ describe('with an owner', () => {
     await page.context().close();
   });
 
+  test('the system page says who wears the card', async () => {
+    await client.put(`/apps/${app.id}/kv/worn/block`, { value: 'x'.repeat(5000) });
+    const page = await visit(browser, picloud);
+    await login(page);
+    await page.goto('/admin/system');
+    const table = page.getByRole('table', { name: 'Card wear by cause' });
+    for (const who of ['default', 'platform']) await table.getByRole('row', { name: new RegExp(`^${who} [\\d.]+ [KM]iB `) }).waitFor();
+    page.assertCalm();
+    await page.context().close();
+  });
+
   test('a topic is registered and listened to', async () => {
     const page = await visit(browser, picloud);
     await login(page);

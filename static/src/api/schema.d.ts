@@ -74,6 +74,19 @@ export interface components {
             user_id: string | null;
             username: string;
         };
+        CauseWear: {
+            /** Format: uuid */
+            app_id: string;
+            bytes: number;
+            fsyncs: number;
+            logs_bytes: number;
+            name: string;
+            /** Format: uuid */
+            script_id: string;
+            state_bytes: number;
+            /** Format: uuid */
+            trigger_id: string | null;
+        };
         Change: {
             action: string;
             by_hand: boolean;
@@ -243,6 +256,13 @@ export interface components {
             status_code: number;
             /** Format: uuid */
             trigger_id: string | null;
+        };
+        FileWear: {
+            checkpoint_bytes: number;
+            checkpoint_fsyncs: number;
+            commit_bytes: number;
+            commit_fsyncs: number;
+            file: string;
         };
         FunctionInput: {
             description?: string;
@@ -772,6 +792,7 @@ export interface components {
             uptime_seconds: number;
             version: components["schemas"]["Version"];
             warnings: string[];
+            wear: components["schemas"]["SystemWear"];
         };
         SystemDatabase: {
             disk_free_bytes: number;
@@ -816,6 +837,15 @@ export interface components {
             txid: string;
             verification: components["schemas"]["Verification"] | null;
             verifying: boolean;
+        };
+        SystemWear: {
+            apps: components["schemas"]["CauseWear"][];
+            bytes: number;
+            bytes_per_hour: number;
+            files: components["schemas"]["FileWear"][];
+            fsyncs: number;
+            scripts: components["schemas"]["CauseWear"][];
+            triggers: components["schemas"]["CauseWear"][];
         };
         TableChange: {
             added: number;
