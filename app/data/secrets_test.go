@@ -304,3 +304,24 @@ func FuzzParseMasterKey(f *testing.F) {
 		}
 	})
 }
+
+// A comment longer than a scanner's buffer once ended the list of keys, so that secrets sealed
+// with a former one could not be read.
+func TestKeyFileWithALongLine(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), KeyFile)
+	var text string
+	for range 2 {
+		k, err := randomMasterKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += k.text + "\n# " + strings.Repeat("x", 100_000) + "\n"
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := readKeyFile(path); err != nil || len(keys) != 2 {
+		t.Errorf("got %d keys, %v; want 2", len(keys), err)
+	}
+}
