@@ -72,7 +72,10 @@ func TestPagesGoBad(t *testing.T) {
 	}
 	in.until(t, "GET", "/readyz", "not ready: the database is damaged.*picloud restore")
 	in.until(t, "GET", "/hello", "Hello, world!")
-	if n := in.lines(t, "restore the file\" file=picloud.db"); n != 1 {
+	if n := in.lines(t, `msg="the database is damaged" file=picloud.db`); n != 1 {
 		t.Errorf("the log says %d times what to do", n)
+	}
+	if n := in.lines(t, `file=logs.db why="the execution log is damaged`); n > 1 {
+		t.Errorf("the log says %d times what to do about logs.db", n)
 	}
 }

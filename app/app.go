@@ -170,11 +170,14 @@ func (a *App) committed(s db.CommitStats) {
 	a.replication.committed()
 }
 
+// logsDamaged is what to do about a logs.db whose damage shows only while it is in use.
+const logsDamaged = "the execution log is damaged, or its disk can't be read (look at the machine's kernel log): start the instance anew, and if that doesn't help, stop it and delete logs.db; nothing else is in it"
+
 // openLogs opens logs.db. Execution logs may be lost at any time: a damaged file is set
 // aside and started anew, rather than keep the instance down.
 func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
 	o := db.Options{Schema: schema.Logs, Durability: db.Relaxed, Readers: 4, CacheKiB: 2000, Logger: a.log, // it appends: a large cache would only take memory
-		Observe: func(s db.CommitStats) { a.wear.committed(logsFile, s.Shares) }}
+		Observe: func(s db.CommitStats) { a.wear.committed(logsFile, s.Shares) }, Damaged: logsDamaged}
 	d, err := db.Open(ctx, path, o)
 	if err == nil || !db.IsCorrupt(err) {
 		return d, err

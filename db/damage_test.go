@@ -19,6 +19,7 @@ func TestDamagedPage(t *testing.T) {
 	open := func() *db.DB {
 		var o db.Options
 		items(&o)
+		o.Damaged = "delete it"
 		d, err := db.Open(t.Context(), path, o)
 		if err != nil {
 			t.Fatal(err)
@@ -64,5 +65,8 @@ func TestDamagedPage(t *testing.T) {
 	}
 	if err := ask("SELECT 1"); err != nil || !d.Damaged() {
 		t.Errorf("afterwards: got %v, damaged %v", err, d.Damaged())
+	}
+	if err := d.Fault(); err == nil || !strings.HasPrefix(err.Error(), "delete it: ") {
+		t.Errorf("the fault: got %v, want it to say what to do", err)
 	}
 }

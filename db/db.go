@@ -34,6 +34,7 @@ type Options struct {
 	Now            func() time.Time  // time.Now
 	Observe        func(CommitStats) // told of every commit, on the writer's goroutine; must not block
 	Logger         *slog.Logger      // slog.Default
+	Damaged        string            // what a Fault says when the file is damaged; "": that it must be restored
 }
 
 func (o Options) withDefaults() Options {
@@ -51,6 +52,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Damaged == "" {
+		o.Damaged = textDamaged
 	}
 	if o.Observe == nil {
 		o.Observe = func(CommitStats) {}

@@ -187,12 +187,15 @@ func (d *DB) noted(err error) error {
 	if !errors.As(err, &f) || !f.damage {
 		return err
 	}
+	if f.text != d.o.Damaged { // it was made just now
+		f.text = d.o.Damaged
+	}
 	d.faults.mu.Lock()
 	known := d.faults.damage != nil
 	d.faults.damage = f
 	d.faults.mu.Unlock()
 	if !known {
-		d.o.Logger.Error("the database is damaged: stop the instance and restore the file", "file", filepath.Base(d.path), "err", f.err)
+		d.o.Logger.Error("the database is damaged", "file", filepath.Base(d.path), "why", f.text, "err", f.err)
 	}
 	return err
 }
