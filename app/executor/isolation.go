@@ -165,13 +165,13 @@ func readCompiled(kind frameKind, f *fields, file string) (Program, error) {
 	}
 	if !f.flag() {
 		k, message := cloud.Kind(f.text()), f.text()
-		if err := f.end(); err != nil || k != cloud.Invalid && k != cloud.Internal {
+		if err := f.end(); err != nil || k != cloud.Invalid && k != cloud.Timeout && k != cloud.Internal {
 			return nil, errFrameText
 		}
 		if k == cloud.Internal {
 			return nil, fmt.Errorf("isolated worker: compile %s: %s", file, clip(message, 4096))
 		}
-		return nil, cloud.Errorf(cloud.Invalid, "%s", clip(message, 4096))
+		return nil, cloud.Errorf(k, "%s", clip(message, 4096))
 	}
 	p := &processProgram{file: file, code: slices.Clone(f.part())}
 	for range f.count(maxImports) {
@@ -186,10 +186,13 @@ func (e *processEngine) notCompiled(w *worker, name string) error {
 	if lost := w.lost(); lost != nil {
 		return lost
 	}
-	if w.why() == endStop {
+	switch w.why() {
+	case endStop:
 		return cloud.Errorf(cloud.Overloaded, stopping)
+	case endTime:
+		return compileTimeout(scriptFile(name))
 	}
-	return cloud.Errorf(cloud.Invalid, "%s can't be compiled: it is too large, nested too deeply, or takes too long", scriptFile(name))
+	return cloud.Errorf(cloud.Invalid, "%s can't be compiled: it is too large or nested too deeply", scriptFile(name))
 }
 
 // NewContext makes a context that takes place in a worker when it first runs.

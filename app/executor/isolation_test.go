@@ -192,6 +192,22 @@ func TestLostWorkersAreToldFromOthers(t *testing.T) {
 	}
 }
 
+// On a machine so busy that a worker did not compile a small script within ten seconds, the
+// script was called invalid. It is not: its callers may try again.
+func TestLateCompilingIsATimeout(t *testing.T) {
+	t.Parallel()
+	e := isolatedEngine(t, cloud.EngineQuickJS, mustKit(t))
+	w, err := e.workers.forCompiling(e.app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.workers.compiled(w)
+	w.killAfter(time.Now())
+	if err := e.notCompiled(w, "main"); cloud.KindOf(err) != cloud.Timeout || !strings.Contains(cloud.Message(err), "less busy") {
+		t.Errorf("got %v, want a timeout that says what to do", err)
+	}
+}
+
 func mustKit(t testing.TB) *kit {
 	t.Helper()
 	quick, err := newQuickJS(testPrelude, sdk.Modern)

@@ -135,17 +135,27 @@ func withCompiler(f func(*quickCompiler) error) (err error) {
 	q.setLimits(compileMemory, defaultStack)
 	q.imports = []string{}
 	lib.XJS_SetModuleLoaderFunc(q.tls, q.rt, cfunc(quickImport), cfunc(quickStub), q.slot)
-	q.watched(sinceStart(time.Now()) + int64(compileSeconds*time.Second))
+	began := time.Now()
+	q.watched(sinceStart(began) + int64(compileSeconds*time.Second))
 	old := debug.SetPanicOnFault(true)
 	defer func() {
 		r := recover()
 		debug.SetPanicOnFault(old)
 		q.unwatched()
-		if r != nil {
+		switch {
+		case r == nil:
+		case time.Since(began) >= compileSeconds*time.Second:
+			err = compileTimeout("the script").WithCause(engineFault("compile", r))
+		default:
 			err = cloud.Errorf(cloud.Invalid, "the script can't be compiled: it is too large or nested too deeply").WithCause(engineFault("compile", r))
 		}
 	}()
 	return f(&quickCompiler{quickRuntime: q})
+}
+
+// compileTimeout is not Invalid: on a machine that is very busy, any script takes too long.
+func compileTimeout(what string) *cloud.Error {
+	return cloud.Errorf(cloud.Timeout, "%s took more than %d s to compile: try again when the machine is less busy, or make it smaller", what, compileSeconds)
 }
 
 func (c *quickCompiler) compile(file, source string, kind int32) ([]byte, error) {
