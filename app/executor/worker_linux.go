@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -99,11 +100,14 @@ func endOf(s *os.ProcessState, words string) string {
 		return endLost
 	case status.Signaled() && status.Signal() == syscall.SIGXCPU:
 		return endCPU
-	case strings.Contains(words, "out of memory"), strings.Contains(words, "cannot allocate memory"):
+	case slices.ContainsFunc(wordsOfMemory, func(s string) bool { return strings.Contains(words, s) }):
 		return endMemory
 	}
 	return endFault
 }
+
+// wordsOfMemory are what Go says when it gets no memory, the last two for a thread's stack.
+var wordsOfMemory = []string{"out of memory", "cannot allocate memory", "failed to create new OS thread", "pthread_create failed"}
 
 // Bounds of a worker beside its memory.
 const (
