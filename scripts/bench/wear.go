@@ -108,6 +108,9 @@ func (w *wearRun) measureKind(k wearKind) error {
 		n = 1000
 	}
 	for _, conns := range []int{1, 32} {
+		if k.alone && conns > 1 {
+			continue
+		}
 		how := fmt.Sprintf("%d at a time", conns)
 		if err := w.measure(k.name, how, func() (int, error) { return n, w.send(k, n, conns, 0) }); err != nil {
 			return err
