@@ -109,11 +109,11 @@ func copyFile(from, to string) error {
 func inspect(ctx context.Context, path string, migrations fs.FS, invariants []invariant) (err error) {
 	d, err := db.Open(ctx, path, db.Options{Schema: migrations, Durability: db.Relaxed, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return &Violation{Promise: "the file opens after a kill", Found: err.Error()}
+		return found(ctx, "the file opens after a kill", err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	if err := d.IntegrityCheck(ctx); err != nil {
-		return &Violation{Promise: "integrity_check and foreign_key_check find nothing after a kill", Found: err.Error()}
+		return found(ctx, "integrity_check and foreign_key_check find nothing after a kill", err)
 	}
 	return d.View(ctx, func(_ context.Context, rx *db.Rx) error {
 		for _, i := range invariants {
@@ -123,6 +123,14 @@ func inspect(ctx context.Context, path string, migrations fs.FS, invariants []in
 		}
 		return nil
 	})
+}
+
+// found is the Violation that err shows, or err itself when somebody stops the torture.
+func found(ctx context.Context, promise string, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return &Violation{Promise: promise, Found: err.Error()}
 }
 
 // hold runs the query.

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"io/fs"
@@ -124,5 +125,19 @@ func TestOlder(t *testing.T) {
 	plant(t, filepath.Join(dir, "other.db"), "")
 	if err := migrated(t.Context(), filepath.Join(dir, "other.db"), firstWithData); err == nil || !strings.Contains(err.Error(), "0 keys are left") {
 		t.Errorf("found %v in a file that lost its keys", err)
+	}
+}
+
+// Whoever stops the torture while a file is checked has found nothing wrong with it.
+func TestInspectStopped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stopped.db")
+	if err := os.WriteFile(path, []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	err := inspect(ctx, path, schema.State, always)
+	if _, violation := errors.AsType[*Violation](err); err == nil || violation {
+		t.Errorf("got %v, want what stopped it", err)
 	}
 }
