@@ -171,8 +171,13 @@ func TestConnectionFloods(t *testing.T) {
 		reader := in.dial(t)
 		fmt.Fprint(reader, "GET /much HTTP/1.1\r\nHost: a\r\n\r\n")
 	}
-	in.still(t, "with 100 slow writers and 100 slow readers")
-	if opened, _ := in.still(t, "the same"); opened < before+150 {
+	// Connections are taken in order: when this one is answered, all of them are there.
+	last := in.dial(t)
+	fmt.Fprint(last, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+	if resp, err := http.ReadResponse(bufio.NewReader(last), nil); err != nil || resp.StatusCode != 200 {
+		t.Fatalf("beside 100 slow writers and 100 slow readers: %v %v", resp, err)
+	}
+	if opened, _ := in.still(t, "with 100 slow writers and 100 slow readers"); opened < before+150 {
 		t.Errorf("%d files are open, %d before: the connections are not there", opened, before)
 	}
 
