@@ -94,9 +94,5 @@ func writeFile(path string, b []byte) error {
 	if err := os.Rename(part, path); err != nil {
 		return err
 	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(filepath.Dir(path))
 }
