@@ -146,13 +146,6 @@ func TestKilledWorkersLoseNothing(t *testing.T) {
 	gone(t, pids)
 	in.mustStart(t)
 	pids = call()
-	if err := in.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := in.cmd.Wait(); err != nil {
-		t.Errorf("orderly stop: %v", err)
-	}
-	in.log.Close()
-	in.cmd = nil
+	in.halt(t)
 	gone(t, pids)
 }
