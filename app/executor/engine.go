@@ -62,6 +62,7 @@ type Budget struct {
 	Limits   cloud.Limits
 	Nested   int     // how many scripts of the execution wait for this run
 	Within   Context // of the script that waits for it; nil for the first
+	Stint    *stint  // of the execution; may be nil
 }
 
 // Failure is why a run has no answer.

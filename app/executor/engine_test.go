@@ -328,6 +328,28 @@ func TestCancelStopsAScript(t *testing.T) {
 	}
 }
 
+// Cancelling was looked at when the count of operations was a multiple of 1600, which it never
+// is again once a promise has counted 10.
+func TestCancelStopsAScriptWithPromises(t *testing.T) {
+	t.Parallel()
+	for name, rest := range map[string]string{"loop": `for (;;);`, "jobs": `for (;;) await null;`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, testQuickJS(t), `module.exports = async function () { await null; call("cancel"); `+rest+` }`)
+			ctx, cancel := context.WithCancel(t.Context())
+			b := budget(20 * time.Second)
+			b.Ctx, b.Limits.Operations = ctx, 1<<60
+			_, f := c.Run(&cancelHost{newHost(`{}`), cancel}, b)
+			if f == nil || cloud.KindOf(f.Err) != cloud.Overloaded {
+				t.Errorf("got %v, want overloaded", f)
+			}
+			if !time.Now().Before(b.Deadline) {
+				t.Error("it was cancelled, and ran on until its deadline")
+			}
+		})
+	}
+}
+
 type cancelHost struct {
 	*fakeHost
 	cancel func()

@@ -191,10 +191,10 @@ func (e *Executor) attempt(call *sdk.Call, limits cloud.Limits) (*cloud.Result, 
 	if err != nil {
 		return failed(&Failure{Err: err}, script), nil
 	}
-	f := &frame{e: e, call: call, context: c}
+	stint := e.overruns.begin(call.Ctx)
+	f := &frame{e: e, call: call, context: c, stint: stint}
 	call.Invoker = f
-	stint := e.overruns.begin()
-	finished, fail := c.Run(call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits})
+	finished, fail := c.Run(call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits, Stint: stint})
 	overran := stint.end()
 	e.pool.give(keyOf(script), c, script.Isolation == cloud.IsolationFresh)
 	if fail != nil && (fail.Stuck || f.stuck) {

@@ -15,6 +15,7 @@ type frame struct {
 	call    *sdk.Call
 	context Context
 	outer   *frame // of the script that invoked this one; nil for the first
+	stint   *stint // of the execution; may be nil
 	stuck   bool   // in the first frame: an engine still holds a call of this execution
 }
 
@@ -58,9 +59,9 @@ func (f *frame) Invoke(call *sdk.Call, script string, args json.RawMessage) (str
 	if err != nil {
 		return "", nil, err
 	}
-	callee := &frame{e: f.e, call: call.Invoked(s, args), context: c, outer: f}
+	callee := &frame{e: f.e, call: call.Invoked(s, args), context: c, outer: f, stint: f.stint}
 	callee.call.Invoker = callee
-	finished, fail := c.Run(callee.call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits, Nested: callee.level(), Within: f.context})
+	finished, fail := c.Run(callee.call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits, Nested: callee.level(), Within: f.context, Stint: f.stint})
 	f.e.pool.give(keyOf(s), c, s.Isolation == cloud.IsolationFresh)
 	if fail == nil && int64(len(finished)) > limits.OutputBytes {
 		return "", nil, cloud.Errorf(cloud.BudgetExceeded, "invoke: what %s returned has %d bytes, %d are allowed", s.Name, len(finished), limits.OutputBytes)

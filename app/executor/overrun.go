@@ -1,23 +1,25 @@
 package executor
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"sync"
 	"time"
 )
 
-// overruns keep executions that compute for long from holding up those that don't. Each
-// execution has a thread while it runs. The thread of one that has used a processor for some
-// milliseconds gets the lowest priority, and Go one processor more to run it on: the system
-// then gives the real ones at once to whoever has short work, where Go alone would let each
-// of those that compute end its slice of 10 ms first. That holds for natives of the engine
-// that never poll, too.
+// overruns keep executions that compute for long from holding up those that don't: they take
+// turns, where the engine polls, and yield to everybody, natives that never poll, too. For
+// that, each execution has a thread while it runs. The thread of one that has used a
+// processor for some milliseconds gets a low priority, and Go one processor more to run it
+// on: the system then shares out the real ones, where Go alone would let each of those that
+// compute end its slice of 10 ms first.
 //
 // A thread can't get its priority back, so it ends with its goroutine: a caller's connection
 // is closed after the answer. See Result.Overran.
 type overruns struct {
 	processors int // of Go, at rest
+	turns      *turns
 
 	mu      sync.Mutex // guards what follows
 	running []*stint
@@ -30,33 +32,40 @@ type overruns struct {
 // stint is one execution on its thread.
 type stint struct {
 	o       *overruns
+	ctx     context.Context
 	thread  int
-	began   time.Time
-	looked  bool
-	used    time.Duration // by the thread, when it was looked at first
-	lowered bool
+	before  time.Duration // processor time of the thread until it began
+	turn    *turn         // nil: it hasn't computed for long, or the engine doesn't poll
+	calls   int           // of computes
+	lowered bool          // guarded by o.mu
 }
 
 const (
 	// overrunLook is how often executions are looked at, while there are any.
 	overrunLook = 10 * time.Millisecond
-	// overrunUse is the processor time from the first look on that is too long.
-	overrunUse = 4 * time.Millisecond
+	// longUse is the processor time after which an execution takes turns.
+	longUse = 4 * time.Millisecond
+	// overrunUse is the one after which its thread gets a low priority.
+	overrunUse = 10 * time.Millisecond
 	// overrunRest is how long extra processors stay when nothing needs them any more: to
 	// change their number stops everything for a moment.
 	overrunRest = 10 * time.Second
 )
 
-func newOverruns() *overruns { return &overruns{processors: runtime.GOMAXPROCS(0)} }
+func newOverruns() *overruns {
+	n := runtime.GOMAXPROCS(0)
+	return &overruns{processors: n, turns: newTurns(n)}
+}
 
-// begin starts an execution on the calling goroutine, which end must follow. Nil overruns
-// do nothing.
-func (o *overruns) begin() *stint {
+// begin starts an execution on the calling goroutine, which ends with ctx at the latest; end
+// must follow. Nil overruns do nothing.
+func (o *overruns) begin(ctx context.Context) *stint {
 	if o == nil {
 		return nil
 	}
 	runtime.LockOSThread()
-	s := &stint{o: o, thread: threadID(), began: time.Now()}
+	s := &stint{o: o, ctx: ctx, thread: threadID()}
+	s.before = threadTime(s.thread)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.running = append(o.running, s)
@@ -74,6 +83,9 @@ func (s *stint) end() (overran bool) {
 		return false
 	}
 	o := s.o
+	if s.turn != nil {
+		s.turn.end()
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if i := slices.Index(o.running, s); i >= 0 {
@@ -81,6 +93,9 @@ func (s *stint) end() (overran bool) {
 	}
 	if !s.lowered {
 		runtime.UnlockOSThread()
+		if s.turn == nil {
+			o.turns.pass()
+		}
 		return false
 	}
 	o.lowered--
@@ -94,9 +109,8 @@ func (s *stint) end() (overran bool) {
 func (o *overruns) look() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	now := time.Now()
 	for _, s := range o.running {
-		if !s.lowered && now.Sub(s.began) >= overrunLook/2 && s.tooLong() && lowerThread(s.thread) {
+		if !s.lowered && s.used() >= overrunUse && lowerThread(s.thread) {
 			s.lowered = true
 			o.lowered++
 		}
@@ -114,12 +128,25 @@ func (o *overruns) look() {
 	}
 }
 
-func (s *stint) tooLong() bool {
-	used := threadTime(s.thread)
-	if !s.looked {
-		s.looked, s.used = true, used
+// used is the processor time of the execution.
+func (s *stint) used() time.Duration { return threadTime(s.thread) - s.before }
+
+// computes is called by the engine, on the execution's goroutine, again and again while a
+// script computes. It returns when that may go on.
+func (s *stint) computes() {
+	if s == nil {
+		return
 	}
-	return used-s.used >= overrunUse
+	if s.calls++; s.calls%8 == 0 {
+		yieldThread()
+	}
+	if s.turn == nil {
+		if s.used() < longUse {
+			return
+		}
+		s.turn = s.o.turns.begin()
+	}
+	s.turn.wait(s.ctx.Done())
 }
 
 // takeBack leaves Go the processors that there are.

@@ -25,3 +25,7 @@ func threadTime(thread int) time.Duration {
 func lowerThread(thread int) bool {
 	return unix.Setpriority(unix.PRIO_PROCESS, thread, overrunNice) == nil
 }
+
+// yieldThread lets the system give the processor to a thread that woke up meanwhile: by
+// itself it may wait for its next tick, up to 10 ms away.
+func yieldThread() { unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

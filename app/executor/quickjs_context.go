@@ -146,7 +146,7 @@ func (q *quickRuntime) exception() string {
 // looked at last: an async function or a promise can swallow an interrupt.
 func (c *quickContext) Run(h Host, b Budget) (finished string, fail *Failure) {
 	c.host, c.why, c.fatal, c.ops, c.most, c.due = h, goOn, nil, 0, b.Limits.Operations, sinceStart(b.Deadline)
-	c.over, c.stack = b.Ctx, ""
+	c.over, c.stint, c.stack = b.Ctx, b.Stint, ""
 	c.watched(c.due)
 	c.jsContext().Finterrupt_counter = quickPoll
 	old := debug.SetPanicOnFault(true) // a fault in the engine, or a revoked arena, is then a panic
@@ -160,7 +160,7 @@ func (c *quickContext) Run(h Host, b Budget) (finished string, fail *Failure) {
 		} else if c.stopped() {
 			finished, fail = "", c.verdict()
 		}
-		c.host, c.over = nil, nil
+		c.host, c.over, c.stint = nil, nil, nil
 		c.spend()
 	}()
 	return c.execute()

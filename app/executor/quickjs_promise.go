@@ -17,7 +17,7 @@ func (c *quickContext) settle(v lib.TJSValue) lib.TJSValue {
 		}
 	}
 	for lib.XJS_IsJobPending(c.tls, c.rt) != 0 {
-		if c.ops += quickPoll / 10; c.stopped() {
+		if c.ops += quickPoll / 10; c.poll() {
 			c.freeValue(v)
 			return c.halt("interrupted")
 		}

@@ -26,8 +26,10 @@ type quickRuntime struct {
 
 	modern []byte // bytecode of the SDK's modern part, loaded when a script needs it
 
-	host  Host  // of the running execution
-	ops   int64 // operations of the running execution, in steps of quickPoll
+	host  Host // of the running execution
+	stint *stint
+	polls int   // of the running execution
+	ops   int64 // its operations, in steps of quickPoll
 	most  int64 // operations it may use
 	due   int64 // nanoseconds since quickStart at which its time is up
 	limit int64 // bytes
@@ -183,11 +185,19 @@ func quickInterrupt(_ *libc.TLS, _, slot uintptr) int32 {
 	q := quickAt(slot)
 	q.jsContext().Finterrupt_counter = quickPoll
 	q.ops += quickPoll
-	if q.stopped() {
+	if q.poll() {
 		return 1
 	}
 	q.collectInTime()
 	return 0
+}
+
+// poll stands between two pieces of a script's work. It reports whether the script must stop.
+func (q *quickRuntime) poll() (stop bool) {
+	if q.polls++; q.polls%8 == 0 {
+		q.stint.computes()
+	}
+	return q.stopped()
 }
 
 // stopped looks at the budget.
@@ -198,7 +208,7 @@ func (q *quickRuntime) stopped() bool {
 		q.why = stopOperations
 	case q.kill.Load(), int64(time.Since(quickStart)) >= q.due:
 		q.why = stopTime
-	case q.over != nil && q.ops%(16*quickPoll) == 0 && q.over.Err() != nil:
+	case q.over != nil && q.polls%16 == 0 && q.over.Err() != nil:
 		q.why = stopTime
 	}
 	return q.why != goOn
