@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/crypto/acme/autocert"
 
-	"picloud/db"
+	"picloud/durable"
 )
 
 // tlsConfig has the certificates of ACME, kept in the data directory; nil without ACME.
@@ -44,8 +44,8 @@ func (c certificates) Get(ctx context.Context, name string) ([]byte, error) {
 
 // Put is durable when it returns.
 func (c certificates) Put(_ context.Context, name string, b []byte) error {
-	if err := db.MakeDir(string(c.DirCache)); err != nil {
+	if err := durable.MakeDir(string(c.DirCache)); err != nil {
 		return err
 	}
-	return db.ReplaceFile(filepath.Join(string(c.DirCache), filepath.Clean("/"+name)), b)
+	return durable.Replace(filepath.Join(string(c.DirCache), filepath.Clean("/"+name)), b)
 }

@@ -14,7 +14,7 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/replica"
 	"picloud/app/web"
-	"picloud/db"
+	"picloud/durable"
 )
 
 // Where picloud.db is replicated.
@@ -217,7 +217,7 @@ func Replicate(ctx context.Context, c *Config) error {
 	if log == nil {
 		log = slog.Default()
 	}
-	if err := db.MakeDir(c.DataDir); err != nil {
+	if err := durable.MakeDir(c.DataDir); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
 	r, reason, err := c.replicator(log, true)

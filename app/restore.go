@@ -12,6 +12,7 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/replica"
 	"picloud/db"
+	"picloud/durable"
 )
 
 // Moment is a state of the replica: that of a time, or after a transaction; zero: the newest.
@@ -89,7 +90,7 @@ func (c *Config) restorer() (*replica.Replicator, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	if err := db.MakeDir(c.DataDir); err != nil {
+	if err := durable.MakeDir(c.DataDir); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
 	r, reason, err := c.replicator(log, false)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -30,7 +31,7 @@ func (w *writer) answer() {
 // running them one by one may help.
 func (w *writer) transact(batch []*request) (again bool) {
 	start := time.Now()
-	if err := w.begin(durable(batch)); err != nil {
+	if err := w.begin(slices.ContainsFunc(batch, func(r *request) bool { return r.durable })); err != nil {
 		w.d.wrote(err)
 		fail(batch, fmt.Errorf("begin a transaction: %w", err))
 		return false
@@ -56,15 +57,6 @@ func (w *writer) transact(batch []*request) (again bool) {
 		took := time.Since(start)
 		w.d.o.Observe(CommitStats{Batch: kept, Duration: took, Fsync: w.fsync, Shares: w.split(batch, w.d.Written().since(before))})
 		w.afterCommit(batch)
-	}
-	return false
-}
-
-func durable(batch []*request) bool {
-	for _, r := range batch {
-		if r.durable {
-			return true
-		}
 	}
 	return false
 }

@@ -91,9 +91,10 @@ type DB struct {
 // file that holds data, it leaves a copy beside it, named path.before-v and the new version.
 // A file of a newer version is refused.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
-	d, err := open(ctx, path, o.withDefaults())
+	o = o.withDefaults()
+	d, err := open(ctx, path, o)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, explain(filepath.Dir(path), err))
+		return nil, fmt.Errorf("open %s: %w", path, explain(filepath.Dir(path), o.Damaged, err))
 	}
 	return d, nil
 }

@@ -37,15 +37,16 @@ const (
 	textDamaged  = "the database is damaged, or its disk can't be read (look at the machine's kernel log): start the instance anew, and if that doesn't help, stop it and run picloud restore"
 )
 
-// explain makes a Fault of err, if it is one of the disk's. dir is where the file lies.
-func explain(dir string, err error) error {
+// explain makes a Fault of err, if it is one of the disk's. dir is where the file lies, damaged
+// says what to do when it is damaged.
+func explain(dir, damaged string, err error) error {
 	if f := (*Fault)(nil); err == nil || errors.As(err, &f) {
 		return err
 	}
 	f := Fault{err: err}
 	switch code := errorCode(err) & 0xff; {
 	case code == codeCorrupt, code == codeNotADB: // also when the disk answers EIO to a read: SQLite doesn't tell
-		f.text, f.lasts, f.damage = textDamaged, true, true
+		f.text, f.lasts, f.damage = damaged, true, true
 	case code == codeFull, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		f.text = textFull
 	case code == codeReadOnly, errors.Is(err, syscall.EROFS):
@@ -182,13 +183,10 @@ func (d *DB) notedRead(err error) error {
 
 // noted explains err. It remembers damage, and says so once.
 func (d *DB) noted(err error) error {
-	err = explain(filepath.Dir(d.path), err)
+	err = explain(filepath.Dir(d.path), d.o.Damaged, err)
 	var f *Fault
 	if !errors.As(err, &f) || !f.damage {
 		return err
-	}
-	if f.text != d.o.Damaged { // it was made just now
-		f.text = d.o.Damaged
 	}
 	d.faults.mu.Lock()
 	known := d.faults.damage != nil

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"picloud/durable"
 )
 
 // DirLock is the right to use a data directory, held by one process at a time. The kernel
@@ -25,13 +27,13 @@ type holder struct {
 func Lock(dir string) (*DirLock, error) {
 	l, err := lock(dir)
 	if err != nil {
-		return nil, fmt.Errorf("use the data directory: %w", explain(dir, err))
+		return nil, fmt.Errorf("use the data directory: %w", explain(dir, textDamaged, err))
 	}
 	return l, nil
 }
 
 func lock(dir string) (*DirLock, error) {
-	if err := MakeDir(dir); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "picloud.lock"), os.O_CREATE|os.O_RDWR, 0o600)

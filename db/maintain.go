@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"picloud/durable"
 )
 
 // Size is how many bytes the file takes, with its write-ahead log. It doesn't open them.
@@ -116,11 +118,11 @@ func backup(ctx context.Context, c *sql.Conn, dst string) error {
 	if _, err := c.ExecContext(ctx, "VACUUM INTO ?", part); err != nil {
 		return err
 	}
-	if err := syncFile(part); err != nil {
+	if err := durable.Sync(part); err != nil {
 		return err
 	}
 	if err := os.Rename(part, dst); err != nil {
 		return err
 	}
-	return syncFile(filepath.Dir(dst))
+	return durable.Sync(filepath.Dir(dst))
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 
 	"picloud/app/cloud"
+	"picloud/durable"
 )
 
 // credential is the key that a login made.
@@ -63,20 +64,10 @@ func (c *credentials) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("encode the keys: %w", err)
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MakeDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("store the key: %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".credentials-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("store the key: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(b, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := durable.Replace(path, append(b, '\n')); err != nil {
 		return fmt.Errorf("store the key: %w", err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"picloud/app"
 	"picloud/app/cloud"
+	"picloud/durable"
 )
 
 // systemDataDir is where the installed service keeps its data.
@@ -175,5 +176,5 @@ func (u *upgrade) swap(ctx context.Context, staged, version string) error {
 	if err := os.Rename(before, u.target+previous); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(u.target))
+	return durable.Sync(filepath.Dir(u.target))
 }

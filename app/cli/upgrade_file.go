@@ -135,15 +135,6 @@ func copyFile(from, to string, mode os.FileMode) (err error) {
 	return out.Sync()
 }
 
-// syncDir waits until the names in a directory are on the disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // packaged reports whether dpkg put the program there.
 func packaged(program string) bool {
 	list, err := os.ReadFile("/var/lib/dpkg/info/picloud.list")

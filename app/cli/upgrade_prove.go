@@ -17,6 +17,7 @@ import (
 
 	"picloud/app"
 	"picloud/app/cloud"
+	"picloud/durable"
 )
 
 // selfTestTime bounds what the new program may take to prove itself: a large database on a
@@ -87,7 +88,7 @@ func (u *upgrade) prove(ctx context.Context, staged string) error {
 		return err
 	}
 	u.say("the database as it is now: %s", copied)
-	return syncDir(u.dataDir)
+	return durable.Sync(u.dataDir)
 }
 
 // selfTest has the new program try itself in dir.

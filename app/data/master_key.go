@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"picloud/app/cloud"
-	"picloud/db"
+	"picloud/durable"
 )
 
 // KeyFile is the name of the file in the data directory that holds the master key when no
@@ -129,7 +129,7 @@ func writeKeyFile(path string, keys []*MasterKey) error {
 	for _, k := range keys {
 		text += k.text + "\n"
 	}
-	if err := db.ReplaceFile(path, []byte(text)); err != nil {
+	if err := durable.Replace(path, []byte(text)); err != nil {
 		return fmt.Errorf("write the master key: %w", err)
 	}
 	return nil

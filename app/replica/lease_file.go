@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"picloud/durable"
 )
 
 // leaseName is where litestream keeps its leases, below the replica.
@@ -59,7 +61,7 @@ func (f fileLease) write(ctx context.Context, r *record, tag string) (string, er
 	if err != nil {
 		return "", err
 	}
-	if err := writeFile(filepath.Join(f.dir, leaseName), b); err != nil {
+	if err := durable.Replace(filepath.Join(f.dir, leaseName), b); err != nil {
 		return "", err
 	}
 	_, tag, err = decodeRecord(b)
@@ -77,22 +79,4 @@ func lockFile(path string, how int) (unlock func() error, err error) {
 		return nil, err
 	}
 	return f.Close, nil
-}
-
-// writeFile replaces a small file at once and durably.
-func writeFile(path string, b []byte) error {
-	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		os.Remove(part)
-		return err
-	}
-	if err := os.Rename(part, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"picloud/durable"
 )
 
 // notesName is the file in the data directory that outlives a restart.
@@ -53,7 +55,7 @@ func (n *notes) change(f func()) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(n.path, append(b, '\n'))
+	return durable.Replace(n.path, append(b, '\n'))
 }
 
 func (n *notes) device() string {

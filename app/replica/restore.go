@@ -12,6 +12,8 @@ import (
 
 	"github.com/benbjohnson/litestream"
 	"github.com/superfly/ltx"
+
+	"picloud/durable"
 )
 
 // Moment is the state that is wanted: that of a time, or after a transaction; zero: the newest.
@@ -194,22 +196,13 @@ func (r *Replicator) putInPlace(part string) error {
 		r.log.Warn("set aside what the lost database left", "file", filepath.Base(name)+aside)
 	}
 	// A power cut must not take that back and keep what follows.
-	if err := syncDir(filepath.Dir(r.path)); err != nil {
+	if err := durable.Sync(filepath.Dir(r.path)); err != nil {
 		return err
 	}
 	if err := os.Rename(part, r.path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(r.path))
-}
-
-// syncDir waits until the names in a directory are on the disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.Sync(filepath.Dir(r.path))
 }
 
 // RestoreOver puts the state of m in the place of the database, which nothing has open. The

@@ -44,7 +44,8 @@ func hostileBench(args []string) error {
 	if err != nil {
 		return err
 	}
-	scripts = slices.DeleteFunc(scripts, func(s hostileScript) bool { return s.Want == "internal" }) // of a host call that only tests have
+	// These use a host call that only tests have.
+	scripts = slices.DeleteFunc(scripts, func(s hostileScript) bool { return s.Want == "internal" })
 	runtime.GOMAXPROCS(2 * runtime.NumCPU()) // so that the thread that paces gets its turn
 	p, err := startPicloud(*bin, *durability)
 	if err != nil {

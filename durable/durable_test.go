@@ -1,18 +1,18 @@
-package db_test
+package durable_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
-	"picloud/db"
+	"picloud/durable"
 )
 
 func TestMakeDir(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b", "c")
 	for _, when := range []string{"first", "again"} {
-		if err := db.MakeDir(dir); err != nil {
+		if err := durable.MakeDir(dir); err != nil {
 			t.Fatalf("%s: %v", when, err)
 		}
 	}
@@ -25,16 +25,16 @@ func TestMakeDir(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.MakeDir(filepath.Join(file, "below")); err == nil {
+	if err := durable.MakeDir(filepath.Join(file, "below")); err == nil {
 		t.Error("made a directory below a file")
 	}
 }
 
-func TestReplaceFile(t *testing.T) {
+func TestReplace(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	for _, text := range []string{"one", "another, longer", ""} {
-		if err := db.ReplaceFile(path, []byte(text)); err != nil {
+		if err := durable.Replace(path, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != text {
@@ -48,7 +48,7 @@ func TestReplaceFile(t *testing.T) {
 	if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) != 1 {
 		t.Errorf("%v, %v are there, want the file alone", names, err)
 	}
-	if err := db.ReplaceFile(filepath.Join(t.TempDir(), "no", "file"), nil); err == nil {
+	if err := durable.Replace(filepath.Join(t.TempDir(), "no", "file"), nil); err == nil {
 		t.Error("replaced a file in a directory that isn't there")
 	}
 }

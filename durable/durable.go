@@ -1,4 +1,7 @@
-package db
+// Package durable makes files and directories that a power cut doesn't take away: in POSIX, a
+// file's content is on the disk after an fsync of the file, and its name after one of its
+// directory.
+package durable
 
 import (
 	"errors"
@@ -25,12 +28,12 @@ func MakeDir(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncFile(parent)
+	return Sync(parent)
 }
 
-// ReplaceFile makes b the content of a small file that its owner alone may read. After a power
+// Replace makes b the content of a small file that its owner alone may read. After a power
 // cut at any moment there is the former file or the whole of the other one.
-func ReplaceFile(path string, b []byte) error {
+func Replace(path string, b []byte) error {
 	dir, name := filepath.Split(path)
 	f, err := os.CreateTemp(dir, name+".*") // mode 0600
 	if err != nil {
@@ -44,11 +47,11 @@ func ReplaceFile(path string, b []byte) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncFile(filepath.Dir(path))
+	return Sync(filepath.Dir(path))
 }
 
-// syncFile waits until a file, or a directory's list of names, is on the disk.
-func syncFile(name string) error {
+// Sync waits until a file, or a directory's list of names, is on the disk.
+func Sync(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
