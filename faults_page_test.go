@@ -55,27 +55,39 @@ func TestPagesGoBad(t *testing.T) {
 		}
 	}
 	in.spoil(t, "picloud.db", 20)
-	fine, told := 0, 0
-	for n := range entries {
-		switch status, _, body, err := in.do(request{as: "nobody", method: "GET", path: "/talk?k=" + strconv.Itoa(n), header: http.Header{}}); {
-		case err == nil && status == 200:
-			fine++
-		case err == nil && status == 500 && strings.Contains(string(body), "picloud restore"):
-			told++
-		case err == nil && status == 502: // the page's structure is whole, the value is not JSON: SQLite keeps no checksums
-		default:
-			t.Errorf("entry %d: %d %s %v", n, status, body, err)
+	look := func(when string) {
+		t.Helper()
+		fine, told := 0, 0
+		for n := range entries {
+			switch status, _, body, err := in.do(request{as: "nobody", method: "GET", path: "/talk?k=" + strconv.Itoa(n), header: http.Header{}}); {
+			case err == nil && status == 200:
+				fine++
+			case err == nil && status == 500 && strings.Contains(string(body), "picloud restore"):
+				told++
+			case err == nil && status == 502: // the page's structure is whole, the value is not JSON: SQLite keeps no checksums
+			default:
+				t.Errorf("%s, entry %d: %d %s %v", when, n, status, body, err)
+			}
 		}
+		if told == 0 || fine < entries/2 {
+			t.Errorf("%s, %d entries can be read, of %d it is said that they can't", when, fine, told)
+		}
+		in.until(t, "GET", "/readyz", "not ready: the database is damaged.*picloud restore")
+		in.until(t, "GET", "/hello", "Hello, world!")
 	}
-	if told == 0 || fine < entries/2 {
-		t.Errorf("%d entries can be read, of %d it is said that they can't", fine, told)
-	}
-	in.until(t, "GET", "/readyz", "not ready: the database is damaged.*picloud restore")
-	in.until(t, "GET", "/hello", "Hello, world!")
+	look("while it runs")
 	if n := in.lines(t, `msg="the database is damaged" file=picloud.db`); n != 1 {
 		t.Errorf("the log says %d times what to do", n)
 	}
 	if n := in.lines(t, `file=logs.db why="the execution log is damaged`); n > 1 {
 		t.Errorf("the log says %d times what to do about logs.db", n)
+	}
+
+	// A start reads no entries, and finds nothing wrong: it serves, and tells again when it does.
+	for _, end := range []func(*testing.T){func(*testing.T) { in.kill() }, in.halt} {
+		end(t)
+		start("PICLOUD_LOG_DELAY=1ms")
+		in.until(t, "GET", "/readyz", `"status":"ready"`)
+		look("after another start")
 	}
 }

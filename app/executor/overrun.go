@@ -36,7 +36,6 @@ type stint struct {
 	thread  int
 	before  time.Duration // processor time of the thread until it began
 	turn    *turn         // nil: it hasn't computed for long, or the engine doesn't poll
-	calls   int           // of computes
 	lowered bool          // guarded by o.mu
 }
 
@@ -136,9 +135,6 @@ func (s *stint) used() time.Duration { return threadTime(s.thread) - s.before }
 func (s *stint) computes() {
 	if s == nil {
 		return
-	}
-	if s.calls++; s.calls%8 == 0 {
-		yieldThread()
 	}
 	if s.turn == nil {
 		if s.used() < longUse {

@@ -194,8 +194,12 @@ func quickInterrupt(_ *libc.TLS, _, slot uintptr) int32 {
 
 // poll stands between two pieces of a script's work. It reports whether the script must stop.
 func (q *quickRuntime) poll() (stop bool) {
-	if q.polls++; q.polls%8 == 0 {
+	q.polls++
+	if q.polls%8 == 0 {
 		q.stint.computes()
+	}
+	if q.polls%64 == 0 {
+		yieldThread()
 	}
 	return q.stopped()
 }
