@@ -276,13 +276,7 @@ func (t *torture) judgeAll(ctx context.Context, rd *round) error {
 func (t *torture) recheck(ctx context.Context, rd *round) error {
 	fresh := rd.book.fresh(t.in.starts.Load())
 	for batch := range slices.Chunk(fresh, 500) {
-		var ids, collections []string
-		for _, e := range batch {
-			ids = append(ids, e.ID)
-			collections = append(collections, e.Now...)
-		}
-		slices.Sort(collections)
-		collections = slices.Compact(collections)
+		ids, collections := present(batch)
 		counts := map[string]map[string]float64{}
 		err := t.api.steadily(ctx, "look at keys", &counts, func() answer {
 			return t.api.public(ctx, "POST", rd.path("/look"), object{"ids": ids, "collections": collections})
@@ -298,6 +292,18 @@ func (t *torture) recheck(ctx context.Context, rd *round) error {
 		}
 	}
 	return nil
+}
+
+// present is what of the entries may be there at once, and where: never nil, which would be
+// null in JSON.
+func present(entries []*Entry) (ids, collections []string) {
+	ids, collections = []string{}, []string{}
+	for _, e := range entries {
+		ids = append(ids, e.ID)
+		collections = append(collections, e.Now...)
+	}
+	slices.Sort(collections)
+	return ids, slices.Compact(collections)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -42,3 +42,13 @@ func TestRecheckAsksTheSameAgain(t *testing.T) {
 		t.Errorf("asked %d times, want 3", len(asked))
 	}
 }
+
+// After a kill there may be nothing but events, which are in no collection yet: the question
+// had null for the names then, which the script refused as rightly.
+func TestRecheckWithNothingToFind(t *testing.T) {
+	ids, collections := present([]*Entry{{ID: "1-c0-1", Op: "accept", Outcome: Acknowledged, Later: []string{"done"}}})
+	got, err := json.Marshal(object{"ids": ids, "collections": collections})
+	if want := `{"collections":[],"ids":["1-c0-1"]}`; err != nil || string(got) != want {
+		t.Errorf("the question is %s %v, want %s", got, err, want)
+	}
+}
