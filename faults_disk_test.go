@@ -49,14 +49,14 @@ func leave(t *testing.T, dir string, n int64) {
 // Wherever the disk runs full, callers are told so, reads go on, and with room again the
 // instance works without being asked: nothing acknowledged is lost, nothing half done.
 func TestDiskRunsFull(t *testing.T) {
-	points := []int64{0, 12, 100} // KiB
+	points, size := []int64{0, 12, 100}, "64m" // KiB
 	if long() {
-		points = nil
+		points, size = nil, "512m"
 		for kib := int64(0); kib < 1000; kib += 4 {
 			points = append(points, kib)
 		}
 	}
-	in, start := newFaulty(t, tmpfs(t, "64m"))
+	in, start := newFaulty(t, tmpfs(t, size))
 	start("PICLOUD_DISK_RESERVE_BYTES=0")
 	l := newLoad(t, in)
 	l.step(t)

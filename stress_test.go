@@ -134,7 +134,7 @@ func (in *instance) drain(t *testing.T) {
 	}
 }
 
-const dumpSource = `export default (ctx) => kv.collection(ctx.request.query.c).entries({ cursor: ctx.request.query.cursor, limit: 1000 })`
+const dumpSource = `export default (ctx) => kv.collection(ctx.request.query.c).entries({ cursor: ctx.request.query.cursor, limit: 300 })`
 
 // dump reads a whole collection through the script dumpSource, at /dump.
 func (in *instance) dump(t *testing.T, collection string) map[string]any {

@@ -85,7 +85,7 @@ func one(addr string, request []byte, end time.Time) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	defer c.Close()
+	defer func() { c.Close() }()
 	in := bufio.NewReader(c)
 	for {
 		t := time.Now()
@@ -95,9 +95,16 @@ func one(addr string, request []byte, end time.Time) (Result, error) {
 		if _, err := c.Write(request); err != nil {
 			return r, err
 		}
-		status, err := answer(in)
+		status, last, err := answer(in)
 		if err != nil {
 			return r, err
+		}
+		if last {
+			c.Close()
+			if c, err = net.Dial("tcp", addr); err != nil {
+				return r, err
+			}
+			in.Reset(c)
 		}
 		r.Requests++
 		if status < 200 || status > 299 {
@@ -107,23 +114,24 @@ func one(addr string, request []byte, end time.Time) (Result, error) {
 	}
 }
 
-// answer reads one response with a Content-Length (or none for 204) and returns its status.
-func answer(in *bufio.Reader) (int, error) {
+// answer reads one response with a Content-Length (or none for 204). last says that the server
+// closes the connection after it.
+func answer(in *bufio.Reader) (status int, last bool, err error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if len(line) < 12 {
-		return 0, fmt.Errorf("short status line %q", line)
+		return 0, false, fmt.Errorf("short status line %q", line)
 	}
-	status, err := strconv.Atoi(string(line[9:12]))
+	status, err = strconv.Atoi(string(line[9:12]))
 	if err != nil {
-		return 0, fmt.Errorf("status line %q", line)
+		return 0, false, fmt.Errorf("status line %q", line)
 	}
 	length := -1
 	for {
 		if line, err = in.ReadSlice('\n'); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		if len(line) <= 2 {
 			break
@@ -132,13 +140,14 @@ func answer(in *bufio.Reader) (int, error) {
 		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], []byte(name)) {
 			length, err = strconv.Atoi(string(bytes.TrimSpace(line[len(name):])))
 			if err != nil {
-				return 0, err
+				return 0, false, err
 			}
 		}
+		last = last || bytes.EqualFold(bytes.TrimSpace(line), []byte("connection: close"))
 	}
 	if length < 0 && status != 204 {
-		return 0, fmt.Errorf("answer %d without Content-Length", status)
+		return 0, false, fmt.Errorf("answer %d without Content-Length", status)
 	}
 	_, err = io.CopyN(io.Discard, in, int64(max(length, 0)))
-	return status, err
+	return status, last, err
 }

@@ -251,11 +251,11 @@ func number(b []byte, n int) {
 func (c *openConn) serve() {
 	in := bufio.NewReader(c.net)
 	for {
-		status, err := answer(in)
-		if err != nil && !c.redial() {
-			return
-		}
-		if err != nil {
+		status, last, err := answer(in)
+		if err != nil || last {
+			if !c.redial() {
+				return
+			}
 			in.Reset(c.net)
 		}
 		c.r.answer(c, status, err)

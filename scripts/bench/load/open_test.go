@@ -120,3 +120,13 @@ func TestOpenWithoutAnswers(t *testing.T) {
 		t.Errorf("got %d failures and %v answers/s", r.Failures, r.Achieved)
 	}
 }
+
+// A server may close a connection after an answer, as PiCloud does after a long computation:
+// that is no failure, and the next request goes over another one.
+func TestOpenOverConnectionsThatClose(t *testing.T) {
+	o := Open{Kinds: []Kind{{Name: "a", Share: 1}}, Rate: 200, Conns: 2, Duration: 200 * time.Millisecond}
+	r := openOn(t, o, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
+	if r.Failures != 0 || r.Arrivals != 40 {
+		t.Errorf("got %d failures of %d arrivals, the first: %v", r.Failures, r.Arrivals, r.First)
+	}
+}
