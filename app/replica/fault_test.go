@@ -93,6 +93,31 @@ func TestLocksAreHeldAfterAFailedStart(t *testing.T) {
 	}
 }
 
+// A stop right after a start cancelled the library while it opened the database, which then
+// stayed half open: the last changes could not be staged, and the stop ended with "sync: invalid
+// argument".
+func TestStopRightAfterAStart(t *testing.T) {
+	d := newDevice(t, fileYML(filepath.Join(t.TempDir(), "copy")))
+	d.make(Options{})
+	d.open()
+	d.insert("a")
+	if err := d.r.openLocked(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := d.r.syncLocked(stopped); err != nil {
+		t.Errorf("the first staging, cancelled: %v", err)
+	}
+	if err := d.r.stage(t.Context()); err != nil {
+		t.Errorf("and the next: %v", err)
+	}
+	d.db.Close()
+	if err := d.r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // sharedLockHeld asks the kernel for the locks of this process, as another one would see them.
 func sharedLockHeld(t *testing.T, path string) bool {
 	t.Helper()

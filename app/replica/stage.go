@@ -14,6 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// syncLocked is the library's Sync. Cancelled while it opens the database, the library keeps it
+// half open, and every later Sync fails with "invalid argument": so the first one has
+// closeTimeout to end by itself.
+func (r *Replicator) syncLocked(ctx context.Context) error {
+	if r.ready {
+		return r.db.Sync(ctx)
+	}
+	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		late := time.AfterFunc(closeTimeout, cancel)
+		context.AfterFunc(patient, func() { late.Stop() })
+	})()
+	return r.db.Sync(patient)
+}
+
 // stage copies the committed part of the write-ahead log to a local file.
 func (r *Replicator) stage(ctx context.Context) error {
 	r.staging.Lock()
@@ -22,7 +38,7 @@ func (r *Replicator) stage(ctx context.Context) error {
 		return err
 	}
 	since := r.lag.staging()
-	err := r.db.Sync(ctx)
+	err := r.syncLocked(ctx)
 	if err == nil && r.db.PageSize() == 0 { // there is no database yet
 		r.lag.unstaged(time.Time{})
 		return nil
