@@ -56,10 +56,7 @@ func TestDiskRunsFull(t *testing.T) {
 			points = append(points, kib)
 		}
 	}
-	in, start := newFaulty(t, tmpfs(t, size))
-	start("PICLOUD_DISK_RESERVE_BYTES=0")
-	l := newLoad(t, in)
-	l.step(t)
+	in, l, _ := loaded(t, tmpfs(t, size), "PICLOUD_DISK_RESERVE_BYTES=0")
 	for _, kib := range points {
 		leave(t, in.dir, kib<<10)
 		for refused := 0; refused < 8; {
@@ -155,10 +152,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 
 // On a file system that is read-only the start says so, and what to do.
 func TestStartOnAReadOnlyDisk(t *testing.T) {
-	in, start := newFaulty(t, tmpfs(t, "32m"))
-	start()
-	l := newLoad(t, in)
-	l.step(t)
+	in, l, start := loaded(t, tmpfs(t, "32m"))
 	in.halt(t)
 	for _, flags := range []uintptr{unix.MS_RDONLY, 0} {
 		if err := unix.Mount("tmpfs", in.dir, "tmpfs", unix.MS_REMOUNT|flags, "size=32m"); err != nil {

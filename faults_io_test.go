@@ -73,10 +73,7 @@ func (d *faultDisk) do(t *testing.T, command string) {
 // go on, and when the disk works again so does the instance, with all that was acknowledged.
 func TestDiskFails(t *testing.T) {
 	disk, mount := failing(t)
-	in, start := newFaulty(t, mount)
-	start("PICLOUD_DISK_RESERVE_BYTES=0")
-	l := newLoad(t, in)
-	l.step(t)
+	in, l, _ := loaded(t, mount, "PICLOUD_DISK_RESERVE_BYTES=0")
 	for _, fault := range []struct{ spec, says string }{
 		{"op=write error=EIO match=picloud.db*", "the disk fails"},
 		{"op=fsync error=EIO match=picloud.db*", "the disk fails"},
@@ -131,10 +128,7 @@ func TestDiskIsSlow(t *testing.T) {
 // are told, and what to look at first. When it can be read again, it is, and a start says so.
 func TestDiskFailsToRead(t *testing.T) {
 	disk, mount := failing(t)
-	in, start := newFaulty(t, mount)
-	start("PICLOUD_DISK_RESERVE_BYTES=0")
-	l := newLoad(t, in)
-	l.step(t)
+	in, l, start := loaded(t, mount, "PICLOUD_DISK_RESERVE_BYTES=0")
 	in.halt(t)
 	start("PICLOUD_DISK_RESERVE_BYTES=0") // with nothing in memory
 	disk.do(t, "fault op=read error=EIO match=picloud.db*")

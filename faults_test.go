@@ -62,6 +62,16 @@ func newLoad(t *testing.T, in *instance) *load {
 	return l
 }
 
+// loaded is newFaulty, started with env, under a load whose first step is done.
+func loaded(t *testing.T, mount func(dir string), env ...string) (in *instance, l *load, start func(env ...string)) {
+	t.Helper()
+	in, start = newFaulty(t, mount)
+	start(env...)
+	l = newLoad(t, in)
+	l.step(t)
+	return in, l, start
+}
+
 // step does one piece of each work, and reads. It returns how many were refused; a refusal
 // must say that the machine can't now, and why.
 func (l *load) step(t *testing.T) (refused int) {

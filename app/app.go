@@ -170,7 +170,8 @@ func (a *App) committed(s db.CommitStats) {
 	a.replication.committed()
 }
 
-// logsDamaged is what to do about a logs.db whose damage shows only while it is in use.
+// logsDamaged is what to do about a logs.db whose damage shows only while it is in use; one that
+// shows it at a start is set aside.
 const logsDamaged = "the execution log is damaged, or its disk can't be read (look at the machine's kernel log): start the instance anew, and if that doesn't help, stop it and delete logs.db; nothing else is in it"
 
 // openLogs opens logs.db. Execution logs may be lost at any time: a damaged file is set

@@ -191,7 +191,7 @@ func (e *Executor) attempt(call *sdk.Call, limits cloud.Limits) (*cloud.Result, 
 	if err != nil {
 		return failed(&Failure{Err: err}, script), nil
 	}
-	stint := e.overruns.begin(call.Ctx)
+	stint := e.overruns.begin()
 	f := &frame{e: e, call: call, context: c, stint: stint}
 	call.Invoker = f
 	finished, fail := c.Run(call, Budget{Ctx: call.Ctx, Deadline: call.Deadline, Limits: limits, Stint: stint})

@@ -32,7 +32,6 @@ type overruns struct {
 // stint is one execution on its thread.
 type stint struct {
 	o       *overruns
-	ctx     context.Context
 	thread  int
 	before  time.Duration // processor time of the thread until it began
 	turn    *turn         // nil: it hasn't computed for long, or the engine doesn't poll
@@ -56,14 +55,14 @@ func newOverruns() *overruns {
 	return &overruns{processors: n, turns: newTurns(n)}
 }
 
-// begin starts an execution on the calling goroutine, which ends with ctx at the latest; end
-// must follow. Nil overruns do nothing.
-func (o *overruns) begin(ctx context.Context) *stint {
+// begin starts an execution on the calling goroutine, which end must follow. Nil overruns
+// do nothing.
+func (o *overruns) begin() *stint {
 	if o == nil {
 		return nil
 	}
 	runtime.LockOSThread()
-	s := &stint{o: o, ctx: ctx, thread: threadID()}
+	s := &stint{o: o, thread: threadID()}
 	s.before = threadTime(s.thread)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -131,8 +130,8 @@ func (o *overruns) look() {
 func (s *stint) used() time.Duration { return threadTime(s.thread) - s.before }
 
 // computes is called by the engine, on the execution's goroutine, again and again while a
-// script computes. It returns when that may go on.
-func (s *stint) computes() {
+// script computes. It returns when that may go on, or ctx is over.
+func (s *stint) computes(ctx context.Context) {
 	if s == nil {
 		return
 	}
@@ -142,7 +141,7 @@ func (s *stint) computes() {
 		}
 		s.turn = s.o.turns.begin()
 	}
-	s.turn.wait(s.ctx.Done())
+	s.turn.wait(ctx.Done())
 }
 
 // takeBack leaves Go the processors that there are.

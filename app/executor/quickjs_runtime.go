@@ -196,7 +196,7 @@ func quickInterrupt(_ *libc.TLS, _, slot uintptr) int32 {
 func (q *quickRuntime) poll() (stop bool) {
 	q.polls++
 	if q.polls%8 == 0 {
-		q.stint.computes()
+		q.stint.computes(q.over)
 	}
 	if q.polls%64 == 0 {
 		yieldThread()

@@ -17,7 +17,7 @@ import (
 type turns struct {
 	room  int          // processors for those that compute for long
 	long  atomic.Int32 // executions that do
-	short atomic.Int64 // when one ended that didn't, beside one that did: since turnsStart
+	short atomic.Int64 // when one ended that didn't, beside one that did: since quickStart
 
 	mu      sync.Mutex // guards what follows
 	holding []*turn    // in order of their ends
@@ -39,21 +39,19 @@ const (
 	turnsPressed = time.Second
 )
 
-var turnsStart = time.Now() // monotonic
-
 // newTurns shares processors, but one, among those that compute; the only one there is.
 func newTurns(processors int) *turns { return &turns{room: max(processors-1, 1)} }
 
 // pass notes that a short execution ended.
 func (t *turns) pass() {
 	if t.long.Load() > 0 {
-		t.short.Store(int64(time.Since(turnsStart)))
+		t.short.Store(sinceStart(time.Now()))
 	}
 }
 
 func (t *turns) pressed(now time.Time) bool {
 	at := t.short.Load()
-	return at != 0 && now.Sub(turnsStart)-time.Duration(at) < turnsPressed
+	return at != 0 && time.Duration(sinceStart(now)-at) < turnsPressed
 }
 
 // begin is for an execution that has computed for long; end must follow.

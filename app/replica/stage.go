@@ -24,8 +24,8 @@ func (r *Replicator) syncLocked(ctx context.Context) error {
 	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		late := time.AfterFunc(closeTimeout, cancel)
-		context.AfterFunc(patient, func() { late.Stop() })
+		sleep(patient, closeTimeout, nil)
+		cancel()
 	})()
 	return r.db.Sync(patient)
 }
