@@ -161,8 +161,9 @@ func TestConnectionFloods(t *testing.T) {
 	}
 	before, _ := in.still(t, "after a thousand unknown paths")
 
-	// Requests whose headers never end, and readers that read nothing. None of them keeps an
-	// honest caller out.
+	// Requests whose headers never end, and readers that read no more than that they are answered.
+	// None of them keeps an honest caller out. Each is answered before the next one asks: a hundred
+	// megabytes at once may take a slow machine longer than a caller waits for a permit.
 	var held []net.Conn
 	for range 100 {
 		c := in.dial(t)
@@ -170,6 +171,11 @@ func TestConnectionFloods(t *testing.T) {
 		held = append(held, c)
 		reader := in.dial(t)
 		fmt.Fprint(reader, "GET /much HTTP/1.1\r\nHost: a\r\n\r\n")
+		const answered = "HTTP/1.1 200 OK"
+		got := make([]byte, len(answered))
+		if _, err := io.ReadFull(reader, got); err != nil || string(got) != answered {
+			t.Fatalf("a slow reader is answered %q (%v)", got, err)
+		}
 	}
 	// Connections are taken in order: when this one is answered, all of them are there.
 	last := in.dial(t)
