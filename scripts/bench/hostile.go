@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +26,8 @@ type hostileScript struct{ Name, Want, Body string }
 var statuses = map[string]int{"ok": 200, "script_error": 502, "budget_exceeded": 507, "memory": 507, "timeout": 504}
 
 // hostileBench runs every hostile script from two apps at once, over and over, while a third
-// app answers at a constant rate, and compares its latency with the same load alone.
+// app answers at a constant rate, and compares its latency with the same load alone. The two
+// are measured in turn, so that what else the machine does falls on both.
 func hostileBench(args []string) error {
 	f := flag.NewFlagSet("hostile", flag.ExitOnError)
 	bin := f.String("picloud", "", "picloud binary")
@@ -34,7 +36,8 @@ func hostileBench(args []string) error {
 	conns := f.Int("conns", 8, "callers of each hostile app")
 	timeout := f.Int("timeout", 2, "seconds that a hostile script may take")
 	rate := f.Float64("rate", 100, "requests per second of the third app")
-	d := f.Duration("d", 30*time.Second, "duration of each measurement")
+	d := f.Duration("d", 20*time.Second, "duration of each measurement")
+	rounds := f.Int("rounds", 4, "measurements of each kind")
 	f.Parse(args)
 	var scripts []hostileScript
 	b, err := os.ReadFile(*suite)
@@ -63,65 +66,112 @@ func hostileBench(args []string) error {
 	if err := p.fillLoad("/~victim"); err != nil {
 		return err
 	}
-	h := hostility{base: p.admin.base, scripts: scripts, ends: map[string]int{}, stop: make(chan struct{})}
+	h := hostility{base: p.admin.base, scripts: scripts, ends: map[string]int{}, next: map[string]int{}}
 	for _, app := range []string{"evil-one", "evil-two"} {
 		if err := h.deploy(p.admin, app, *timeout); err != nil {
 			return err
 		}
 	}
 	fmt.Printf("%d hostile scripts from two apps with %d callers each, %.0f requests/s of a third app, durability %s\n\n", len(scripts), *conns, *rate, *durability)
-	fmt.Println("| third app | | p50 | p90 | p99 | p99.9 | most | failures |\n|---|---|---|---|---|---|---|---|")
 	victim := load.Open{Addr: p.addr, Rate: *rate, Warmup: 2 * time.Second, Duration: *d}
 	for _, kind := range []string{"hello", "read", "write"} {
 		victim.Kinds = append(victim.Kinds, loadKind(p.addr, "/~victim", kind, 1))
 	}
-	if err := reportVictim("alone", victim); err != nil {
-		return err
-	}
-	for _, app := range []string{"evil-one", "evil-two"} {
-		for n := range *conns {
-			h.callers.Go(func() { h.call(app, n*len(scripts) / *conns) })
+	alone, beside := victimLatency{what: "alone"}, victimLatency{what: "beside hostile apps"}
+	fmt.Println("| round | p99 alone | stolen | p99 beside | stolen | times |\n|---|---|---|---|---|---|")
+	for round := range *rounds {
+		a, stolenAlone, err := alone.measure(victim)
+		if err != nil {
+			return err
 		}
+		stop := h.start(*conns)
+		b, stolenBeside, err := beside.measure(victim)
+		stop()
+		if err != nil {
+			return err
+		}
+		fmt.Printf("| %d | %v | %.1f %% | %v | %.1f %% | %.1f |\n", round+1,
+			a.Round(10*time.Microsecond), stolenAlone, b.Round(10*time.Microsecond), stolenBeside, float64(b)/float64(a))
 	}
-	time.Sleep(time.Second)
-	err = reportVictim("beside hostile apps", victim)
-	close(h.stop)
-	h.callers.Wait()
+	fmt.Println("\n| third app, all rounds | | p50 | p90 | p99 | p99.9 | most | failures |\n|---|---|---|---|---|---|---|---|")
+	alone.report(victim)
+	beside.report(victim)
 	h.report()
 	fmt.Printf("\nresident afterwards: %d MB\n", resident(p.pid)>>20)
-	return err
+	return nil
 }
 
-func reportVictim(what string, o load.Open) error {
+// victimLatency sums up the third app's measurements of one kind.
+type victimLatency struct {
+	what     string
+	all      load.Histogram
+	kinds    map[int]*load.Histogram
+	failures int
+	first    error // of the failures
+}
+
+// measure runs o and returns its p99, and the percentage of the processors' time that the
+// host gave to others meanwhile, where the machine is a virtual one.
+func (v *victimLatency) measure(o load.Open) (p99 time.Duration, stolen float64, err error) {
+	began, before := time.Now(), stolenTime()
 	r, err := o.Run()
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
+	stolen = 100 * (stolenTime() - before).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU())
+	v.all.Add(&r.All)
+	if v.kinds == nil {
+		v.kinds = map[int]*load.Histogram{}
+	}
+	for i := range r.Kinds {
+		if v.kinds[i] == nil {
+			v.kinds[i] = &load.Histogram{}
+		}
+		v.kinds[i].Add(&r.Kinds[i])
+	}
+	v.failures += r.Failures
+	if v.first == nil {
+		v.first = r.First
+	}
+	return r.All.Percentile(.99), stolen, nil
+}
+
+// stolenTime is how much of all processors' time a host gave to others since the start, by
+// proc(5) in hundredths of a second; 0 where the system doesn't say.
+func stolenTime() time.Duration {
+	b, _ := os.ReadFile("/proc/stat")
+	total, _, _ := strings.Cut(string(b), "\n")
+	if fields := strings.Fields(total); len(fields) > 8 {
+		n, _ := strconv.ParseInt(fields[8], 10, 64)
+		return time.Duration(n) * 10 * time.Millisecond
+	}
+	return 0
+}
+
+func (v *victimLatency) report(o load.Open) {
 	row := func(kind string, h *load.Histogram, failures string) {
-		fmt.Printf("| %s | %s |", what, kind)
+		fmt.Printf("| %s | %s |", v.what, kind)
 		for _, p := range []float64{.5, .9, .99, .999} {
 			fmt.Printf(" %v |", h.Percentile(p).Round(10*time.Microsecond))
 		}
 		fmt.Printf(" %v | %s |\n", h.Max().Round(10*time.Microsecond), failures)
 	}
 	for i, k := range o.Kinds {
-		row(k.Name, &r.Kinds[i], "")
+		row(k.Name, v.kinds[i], "")
 	}
-	row("all", &r.All, fmt.Sprint(r.Failures))
-	if r.First != nil {
-		fmt.Printf("\nfirst failure: %v\n\n", r.First)
+	row("all", &v.all, fmt.Sprint(v.failures))
+	if v.first != nil {
+		fmt.Printf("\nfirst failure: %v\n\n", v.first)
 	}
-	return nil
 }
 
 // hostility is the load of the hostile apps.
 type hostility struct {
 	base    string
 	scripts []hostileScript
-	stop    chan struct{} // closed when it is enough
-	callers sync.WaitGroup
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex     // guards what follows
+	next map[string]int // by app and caller: the number of its next script
 	ends map[string]int
 	odd  []string // ends that the suite doesn't allow
 }
@@ -139,25 +189,56 @@ func (h *hostility) deploy(c *client, app string, timeout int) error {
 	return nil
 }
 
-// call runs the suite from its script number from on, again and again.
-func (h *hostility) call(app string, from int) {
+// start lets so many callers of each app run the suite again and again, each from where it
+// was when it stopped last. They have begun when it returns, and are done when stop does.
+func (h *hostility) start(callers int) (stop func()) {
+	enough := make(chan struct{})
+	var running, begun sync.WaitGroup
+	for _, app := range []string{"evil-one", "evil-two"} {
+		for n := range callers {
+			begun.Add(1)
+			running.Go(func() { h.call(app, n*len(h.scripts)/callers, sync.OnceFunc(begun.Done), enough) })
+		}
+	}
+	begun.Wait()
+	return func() {
+		close(enough)
+		running.Wait()
+	}
+}
+
+// call runs the suite until enough is closed, at first from its script number from on, and
+// calls begun after the first.
+func (h *hostility) call(app string, from int, begun func(), enough chan struct{}) {
+	defer begun()
 	c := &http.Client{Transport: &http.Transport{}}
-	for i := from; ; i++ {
+	caller := fmt.Sprint(app, from)
+	for {
 		select {
-		case <-h.stop:
+		case <-enough:
 			return
 		default:
 		}
-		n := i % len(h.scripts)
+		n := h.script(caller, from)
 		resp, err := c.Get(fmt.Sprintf("%s/%s/%d", h.base, app, n))
 		if err != nil {
 			h.ended(n, 0, err.Error())
-			continue
+		} else {
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			h.ended(n, resp.StatusCode, string(body))
 		}
-		body, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		h.ended(n, resp.StatusCode, string(body))
+		begun()
 	}
+}
+
+// script is the number of the caller's next script.
+func (h *hostility) script(caller string, from int) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := from + h.next[caller]
+	h.next[caller]++
+	return n % len(h.scripts)
 }
 
 func (h *hostility) ended(n, status int, body string) {
