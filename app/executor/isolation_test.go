@@ -409,6 +409,49 @@ func TestNoWorkerIsFree(t *testing.T) {
 	}
 }
 
+// TestWorkersInUseStay checks that an app which starts many workers doesn't end that of another
+// one between two of its runs: its next run would wait for the start of a process, beside
+// those that compute.
+func TestWorkersInUseStay(t *testing.T) {
+	t.Parallel()
+	kept := isolatedEngine(t, cloud.EngineQuickJS, mustKit(t))
+	p := kept.workers
+	greedy := p.engine(cloud.EngineQuickJS, cloud.AppID{15: 9})
+	c := start(t, kept, `var n = 0; module.exports = function () { return ++n }`)
+	run := func(want string) {
+		t.Helper()
+		if got := outcome(c.Run(newHost(`{}`), budget(time.Minute))); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	endless := func() {
+		var all sync.WaitGroup
+		for range p.most {
+			all.Go(func() {
+				slow := start(t, greedy, `module.exports = function () { for (;;); }`)
+				slow.Run(newHost(`{}`), budget(300*time.Millisecond))
+			})
+		}
+		all.Wait()
+	}
+	run("v1")
+	p.mu.Lock()
+	home := c.(*processContext).home
+	p.mu.Unlock()
+	endless()
+	run("v2")
+	if got := c.(*processContext).home; got != home || home.why() != "" {
+		t.Errorf("the worker of an app that used it just now was ended (%s)", home.why())
+	}
+	p.mu.Lock()
+	home.since = home.since.Add(-workerRest)
+	p.mu.Unlock()
+	endless()
+	if got := home.why(); got != endRoom {
+		t.Errorf("one that rests was ended for %q, want for room", got)
+	}
+}
+
 // TestIdleWorkersEnd checks that a resting instance holds none, and that contexts find a new one.
 func TestIdleWorkersEnd(t *testing.T) {
 	t.Parallel()

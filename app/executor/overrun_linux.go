@@ -13,9 +13,14 @@ const overrunNice = 15
 func threadID() int { return unix.Gettid() }
 
 // threadTime is the processor time that a thread of this process has used.
-func threadTime(thread int) time.Duration {
+func threadTime(thread int) time.Duration { return clockTime(^thread<<3 | 6) } // MAKE_THREAD_CPUCLOCK of Linux
+
+// processTime is the processor time that a child has used; 0 when it is gone.
+func processTime(pid int) time.Duration { return clockTime(^pid<<3 | 2) } // MAKE_PROCESS_CPUCLOCK
+
+func clockTime(clock int) time.Duration {
 	var t unix.Timespec
-	if unix.ClockGettime(int32(^thread<<3|6), &t) != nil { // MAKE_THREAD_CPUCLOCK of Linux
+	if unix.ClockGettime(int32(clock), &t) != nil {
 		return 0
 	}
 	return time.Duration(t.Nano())

@@ -11,7 +11,7 @@ import (
 // An execution that computes for long goes on at the lowest priority, and says so; one that
 // doesn't leaves its thread as it was.
 func TestOverrun(t *testing.T) {
-	m := newMachine(t, Options{})
+	m := newMachine(t, Options{Isolation: InProcess})
 	short := m.scripts.save(cloud.Script{Source: `export default () => 1`})
 	long := m.scripts.save(cloud.Script{TimeoutSeconds: 300, Source: `export default () => { let n = 0; for (let i = 0; i < 1e6; i++) n += i; return n }`})
 	done := make(chan struct{})

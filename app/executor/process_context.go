@@ -46,6 +46,7 @@ func (c *processContext) Run(h Host, b Budget) (string, *Failure) {
 	}
 	c.at = w
 	begin := time.Now()
+	stint := c.e.workers.turns.begin(w)
 	unwatch := w.killAfter(b.Deadline.Add(workerGrace))
 	uncancel := context.AfterFunc(b.Ctx, func() {
 		if errors.Is(b.Ctx.Err(), context.Canceled) {
@@ -56,6 +57,7 @@ func (c *processContext) Run(h Host, b Budget) (string, *Failure) {
 		unwatch()
 		uncancel()
 		c.at = nil
+		stint.end()
 		c.e.workers.ran(w, time.Since(begin))
 	}()
 	return c.converse(h, b)

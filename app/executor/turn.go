@@ -84,6 +84,23 @@ func (w *turn) wait(done <-chan struct{}) {
 	}
 }
 
+// extend gives w a turn at once if nobody has to wait for that, and reports whether it has one.
+func (w *turn) extend() bool {
+	now := time.Now()
+	if now.Before(w.until) {
+		return true
+	}
+	t := w.of
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.grantLocked(now)
+	if t.pressed(now) && (len(t.line) > 0 || len(t.holding) >= t.room) {
+		return false
+	}
+	t.holdLocked(w, now)
+	return true
+}
+
 func (w *turn) end() {
 	t := w.of
 	t.long.Add(-1)
@@ -103,8 +120,7 @@ func (t *turns) grantLocked(now time.Time) {
 	for len(t.line) > 0 && (len(t.holding) < t.room || !t.pressed(now)) {
 		w := t.line[0]
 		t.line = slices.Delete(t.line, 0, 1)
-		w.until = now.Add(turnTime)
-		t.holding = append(t.holding, w)
+		t.holdLocked(w, now)
 		w.granted <- struct{}{}
 	}
 	if len(t.line) == 0 {
@@ -116,6 +132,11 @@ func (t *turns) grantLocked(now time.Time) {
 	} else {
 		t.next.Reset(wait)
 	}
+}
+
+func (t *turns) holdLocked(w *turn, now time.Time) {
+	w.until = now.Add(turnTime)
+	t.holding = append(t.holding, w)
 }
 
 func (t *turns) grant() {

@@ -1,6 +1,9 @@
 package executor
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -120,11 +123,19 @@ func TestTurnsOfOthers(t *testing.T) {
 // Scripts that compute without end let short ones by: they wait for each other's turns, and
 // still end in time.
 func TestLongExecutionsTakeTurns(t *testing.T) {
-	m := newMachine(t, Options{})
-	if m.overruns == nil {
-		t.Skip("in worker processes the system shares out the processors")
+	for _, isolation := range []string{InProcess, Process} {
+		t.Run(isolation, func(t *testing.T) { testLongExecutionsTakeTurns(t, isolation) })
 	}
-	turns := m.overruns.turns
+}
+
+func testLongExecutionsTakeTurns(t *testing.T, isolation string) {
+	m := newMachine(t, Options{Isolation: isolation})
+	var turns *turns
+	if isolation == Process {
+		turns = m.workers.turns.turns
+	} else {
+		turns = m.overruns.turns
+	}
 	short := m.scripts.save(cloud.Script{Source: `export default () => 1`})
 	endless := m.scripts.save(cloud.Script{TimeoutSeconds: 2, Source: `export default async () => { for (;;) await null }`})
 	var (
@@ -143,7 +154,7 @@ func TestLongExecutionsTakeTurns(t *testing.T) {
 		ends.Wait()
 		close(over)
 	}()
-	waited := 0
+	waited, stopped := 0, isolation == InProcess
 	for running := true; running; {
 		if res := m.call(short); res.Err != nil {
 			t.Errorf("a short one: %v", res.Err)
@@ -151,11 +162,17 @@ func TestLongExecutionsTakeTurns(t *testing.T) {
 		turns.mu.Lock()
 		waited = max(waited, len(turns.line))
 		turns.mu.Unlock()
+		if !stopped {
+			stopped = slices.ContainsFunc(m.workers.processes(), isStopped)
+		}
 		select {
 		case <-over:
 			running = false
 		default:
 		}
+	}
+	if !stopped {
+		t.Error("no worker was ever seen stopped")
 	}
 	if waited == 0 {
 		t.Error("none of them waited for a turn")
@@ -165,4 +182,11 @@ func TestLongExecutionsTakeTurns(t *testing.T) {
 	if n := turns.long.Load(); n != 0 || len(turns.line) > 0 {
 		t.Errorf("when they are over: %d compute, %d wait", n, len(turns.line))
 	}
+}
+
+// isStopped reports whether a process is stopped by a signal, by proc(5).
+func isStopped(pid int) bool {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := bytes.Cut(b, []byte(") "))
+	return bytes.HasPrefix(after, []byte("T"))
 }

@@ -24,6 +24,7 @@ type worker struct {
 	gone chan struct{} // closed when the process has been waited for
 
 	ranFor time.Duration // of its runs
+	used   time.Duration // of processors, when its last run ended
 	since  time.Time     // it is idle
 	seats  map[int64]*seat
 	shut   []int64 // contexts to close

@@ -20,6 +20,7 @@ import (
 type workers struct {
 	kit    *kit
 	most   int
+	extra  int   // workers beyond most, while those that are idle have been used just now
 	keep   int64 // bytes that contexts which don't run may take in one worker
 	memory int64 // bytes that a worker may take beyond what it starts with
 	log    *slog.Logger
@@ -28,15 +29,17 @@ type workers struct {
 	compiling chan struct{} // the same for sources
 	starts    chan func()   // to the thread that starts workers
 	quit      chan struct{}
+	turns     *workerTurns
 
-	mu     sync.Mutex // guards what follows, and the contexts of all workers
-	idle   []*worker  // the latest used last
-	live   map[*worker]bool
-	begun  int   // workers that are being started
-	ids    int64 // of contexts
-	sweep  *time.Timer
-	closed bool
-	all    sync.WaitGroup
+	mu      sync.Mutex // guards what follows, and the contexts of all workers
+	idle    []*worker  // the latest used last
+	live    map[*worker]bool
+	begun   int   // workers that are being started
+	ids     int64 // of contexts
+	sweep   *time.Timer
+	sweepAt time.Time
+	closed  bool
+	all     sync.WaitGroup
 
 	ended *prometheus.CounterVec
 }
@@ -44,6 +47,10 @@ type workers struct {
 const (
 	// workerIdle is how long a worker is kept without use.
 	workerIdle = 60 * time.Second
+	// workerRest is how long one is kept though another app needs its place, while that can
+	// have one of the extra places: apps that are called again and again don't wait for the
+	// start of a worker because others start many.
+	workerRest = time.Second
 	// workerSpan is how long a worker may run scripts before it is replaced. Its processor
 	// seconds are bounded by twice that and the longest run, see lockUp.
 	workerSpan    = 10 * time.Minute
@@ -54,10 +61,10 @@ const (
 
 func newWorkers(k *kit, most int, keep int64, ceiling cloud.Limits, log *slog.Logger) *workers {
 	p := &workers{
-		kit: k, most: most, keep: max(keep/int64(most), leastMemory), log: log,
+		kit: k, most: most, extra: (most + 3) / 4, keep: max(keep/int64(most), leastMemory), log: log,
 		memory:  2*ceiling.MemoryBytes + max(keep/int64(most), leastMemory) + compileMemory + workerSlack,
 		running: make(chan struct{}, most), compiling: make(chan struct{}, workerCompile),
-		starts: make(chan func()), quit: make(chan struct{}), live: map[*worker]bool{},
+		starts: make(chan func()), quit: make(chan struct{}), turns: newWorkerTurns(), live: map[*worker]bool{},
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "picloud_isolation_workers_ended_total", Help: "Worker processes that ended, by reason.",
 		}, []string{"reason"}),
@@ -123,6 +130,7 @@ func (p *workers) forCompiling(app cloud.AppID) (*worker, error) {
 
 // compiled takes it back. Without an app nobody can use it again.
 func (p *workers) compiled(w *worker) {
+	w.used = w.processTime()
 	p.release(w, !w.app.IsZero())
 	p.compiling <- struct{}{}
 }
@@ -146,14 +154,11 @@ func (p *workers) worker(app cloud.AppID, home *worker) (*worker, error) {
 		p.mu.Unlock()
 		return w, nil
 	}
-	var gone *worker
-	if len(p.live)+p.begun >= p.most && len(p.idle) > 0 {
-		gone = p.takeLocked(0)
-	}
 	p.begun++
+	gone := p.excessLocked()
 	p.mu.Unlock()
-	if gone != nil {
-		gone.kill(endRoom)
+	for _, w := range gone {
+		w.kill(endRoom)
 	}
 	w, err := p.start(app)
 	p.mu.Lock()
@@ -165,6 +170,37 @@ func (p *workers) worker(app cloud.AppID, home *worker) (*worker, error) {
 	return w, nil
 }
 
+// excessLocked takes out the idle workers that have to end so that there are no more than may be.
+func (p *workers) excessLocked() (gone []*worker) {
+	count := p.begun
+	for w := range p.live {
+		if w.why() == "" {
+			count++
+		}
+	}
+	rested := time.Now().Add(-workerRest)
+	for len(p.idle) > 0 && (count > p.most+p.extra || count > p.most && p.idle[0].since.Before(rested)) {
+		gone = append(gone, p.takeLocked(0))
+		count--
+	}
+	if count > p.most && len(p.idle) > 0 {
+		p.sweepLocked(workerRest)
+	}
+	return gone
+}
+
+// sweepLocked has tidy come in d, at the latest.
+func (p *workers) sweepLocked(d time.Duration) {
+	at := time.Now().Add(d)
+	if p.sweep != nil && !p.sweepAt.After(at) {
+		return
+	}
+	if p.sweep != nil {
+		p.sweep.Stop()
+	}
+	p.sweep, p.sweepAt = time.AfterFunc(d, p.tidy), at
+}
+
 func (p *workers) takeLocked(i int) *worker {
 	w := p.idle[i]
 	p.idle = append(p.idle[:i], p.idle[i+1:]...)
@@ -174,43 +210,49 @@ func (p *workers) takeLocked(i int) *worker {
 // release makes a worker idle, or ends it.
 func (p *workers) release(w *worker, again bool) {
 	p.mu.Lock()
-	why := endSpan
-	switch {
-	case w.why() != "":
+	if w.why() != "" {
 		p.mu.Unlock()
 		return // gone
-	case p.closed:
-		why = endStop
-	case len(p.live)+p.begun > p.most:
-		why = endRoom
-	case again:
-		w.since = time.Now()
-		p.idle = append(p.idle, w)
-		if p.sweep == nil {
-			p.sweep = time.AfterFunc(workerIdle, p.tidy)
+	}
+	if p.closed || !again {
+		why := endSpan
+		if p.closed {
+			why = endStop
 		}
 		p.mu.Unlock()
+		w.kill(why)
 		return
 	}
-	p.mu.Unlock()
-	w.kill(why)
-}
-
-// tidy ends the workers that were not used for a while, and comes again while any is idle.
-func (p *workers) tidy() {
-	before := time.Now().Add(-workerIdle)
-	var gone []*worker
-	p.mu.Lock()
-	for len(p.idle) > 0 && !p.idle[0].since.After(before) {
-		gone = append(gone, p.takeLocked(0))
-	}
-	p.sweep = nil
-	if len(p.idle) > 0 {
-		p.sweep = time.AfterFunc(workerIdle/2, p.tidy)
-	}
+	w.since = time.Now()
+	p.idle = append(p.idle, w)
+	p.sweepLocked(workerIdle)
+	gone := p.excessLocked()
 	p.mu.Unlock()
 	for _, w := range gone {
+		w.kill(endRoom)
+	}
+}
+
+// tidy ends the workers that were not used for a while, or whose place is needed, and comes
+// again while any is idle.
+func (p *workers) tidy() {
+	before := time.Now().Add(-workerIdle)
+	var idle []*worker
+	p.mu.Lock()
+	p.sweep = nil
+	for len(p.idle) > 0 && !p.idle[0].since.After(before) {
+		idle = append(idle, p.takeLocked(0))
+	}
+	room := p.excessLocked()
+	if len(p.idle) > 0 {
+		p.sweepLocked(workerIdle / 2)
+	}
+	p.mu.Unlock()
+	for _, w := range idle {
 		w.kill(endIdle)
+	}
+	for _, w := range room {
+		w.kill(endRoom)
 	}
 }
 
