@@ -94,7 +94,7 @@ func (w *turn) extend() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.grantLocked(now)
-	if t.pressed(now) && (len(t.line) > 0 || len(t.holding) >= t.room) {
+	if !t.freeLocked(now) { // so while anybody waits
 		return false
 	}
 	t.holdLocked(w, now)
@@ -117,7 +117,7 @@ func without(list []*turn, w *turn) []*turn {
 // grantLocked gives turns to those that wait, in order.
 func (t *turns) grantLocked(now time.Time) {
 	t.holding = slices.DeleteFunc(t.holding, func(w *turn) bool { return !now.Before(w.until) })
-	for len(t.line) > 0 && (len(t.holding) < t.room || !t.pressed(now)) {
+	for len(t.line) > 0 && t.freeLocked(now) {
 		w := t.line[0]
 		t.line = slices.Delete(t.line, 0, 1)
 		t.holdLocked(w, now)
@@ -132,6 +132,11 @@ func (t *turns) grantLocked(now time.Time) {
 	} else {
 		t.next.Reset(wait)
 	}
+}
+
+// freeLocked reports whether one more may have a turn now.
+func (t *turns) freeLocked(now time.Time) bool {
+	return len(t.holding) < t.room || !t.pressed(now)
 }
 
 func (t *turns) holdLocked(w *turn, now time.Time) {

@@ -20,7 +20,6 @@ import (
 type workers struct {
 	kit    *kit
 	most   int
-	extra  int   // workers beyond most, while those that are idle have been used just now
 	keep   int64 // bytes that contexts which don't run may take in one worker
 	memory int64 // bytes that a worker may take beyond what it starts with
 	log    *slog.Logger
@@ -61,7 +60,7 @@ const (
 
 func newWorkers(k *kit, most int, keep int64, ceiling cloud.Limits, log *slog.Logger) *workers {
 	p := &workers{
-		kit: k, most: most, extra: (most + 3) / 4, keep: max(keep/int64(most), leastMemory), log: log,
+		kit: k, most: most, keep: max(keep/int64(most), leastMemory), log: log,
 		memory:  2*ceiling.MemoryBytes + max(keep/int64(most), leastMemory) + compileMemory + workerSlack,
 		running: make(chan struct{}, most), compiling: make(chan struct{}, workerCompile),
 		starts: make(chan func()), quit: make(chan struct{}), turns: newWorkerTurns(), live: map[*worker]bool{},
@@ -157,13 +156,13 @@ func (p *workers) worker(app cloud.AppID, home *worker) (*worker, error) {
 	p.begun++
 	gone := p.excessLocked()
 	p.mu.Unlock()
-	for _, w := range gone {
-		w.kill(endRoom)
-	}
+	killAll(gone, endRoom)
 	w, err := p.start(app)
-	p.mu.Lock()
-	p.begun--
-	p.mu.Unlock()
+	if w == nil { // else began has counted it
+		p.mu.Lock()
+		p.begun--
+		p.mu.Unlock()
+	}
 	if err != nil {
 		return nil, cloud.Errorf(cloud.Overloaded, "no process could be started for the script: try again in a moment").WithCause(fmt.Errorf("start an isolated worker: %w", err))
 	}
@@ -178,8 +177,8 @@ func (p *workers) excessLocked() (gone []*worker) {
 			count++
 		}
 	}
-	rested := time.Now().Add(-workerRest)
-	for len(p.idle) > 0 && (count > p.most+p.extra || count > p.most && p.idle[0].since.Before(rested)) {
+	rested, extra := time.Now().Add(-workerRest), (p.most+3)/4
+	for len(p.idle) > 0 && (count > p.most+extra || count > p.most && p.idle[0].since.Before(rested)) {
 		gone = append(gone, p.takeLocked(0))
 		count--
 	}
@@ -187,6 +186,12 @@ func (p *workers) excessLocked() (gone []*worker) {
 		p.sweepLocked(workerRest)
 	}
 	return gone
+}
+
+func killAll(list []*worker, reason string) {
+	for _, w := range list {
+		w.kill(reason)
+	}
 }
 
 // sweepLocked has tidy come in d, at the latest.
@@ -228,9 +233,7 @@ func (p *workers) release(w *worker, again bool) {
 	p.sweepLocked(workerIdle)
 	gone := p.excessLocked()
 	p.mu.Unlock()
-	for _, w := range gone {
-		w.kill(endRoom)
-	}
+	killAll(gone, endRoom)
 }
 
 // tidy ends the workers that were not used for a while, or whose place is needed, and comes
@@ -248,12 +251,8 @@ func (p *workers) tidy() {
 		p.sweepLocked(workerIdle / 2)
 	}
 	p.mu.Unlock()
-	for _, w := range idle {
-		w.kill(endIdle)
-	}
-	for _, w := range room {
-		w.kill(endRoom)
-	}
+	killAll(idle, endIdle)
+	killAll(room, endRoom)
 }
 
 // living is how many processes there are now.
@@ -266,6 +265,7 @@ func (p *workers) living() int {
 // began is told of a process that was started. It is gone again when the instance stops.
 func (p *workers) began(w *worker) {
 	p.mu.Lock()
+	p.begun--
 	p.live[w] = true
 	closed := p.closed
 	p.mu.Unlock()
@@ -302,9 +302,7 @@ func (p *workers) close() {
 		p.sweep.Stop()
 	}
 	p.mu.Unlock()
-	for _, w := range live {
-		w.kill(endStop)
-	}
+	killAll(live, endStop)
 	close(p.quit)
 	p.all.Wait()
 }

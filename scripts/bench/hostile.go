@@ -105,7 +105,7 @@ func hostileBench(args []string) error {
 type victimLatency struct {
 	what     string
 	all      load.Histogram
-	kinds    map[int]*load.Histogram
+	kinds    []load.Histogram // by the index of the kind
 	failures int
 	first    error // of the failures
 }
@@ -121,12 +121,9 @@ func (v *victimLatency) measure(o load.Open) (p99 time.Duration, stolen float64,
 	stolen = 100 * (stolenTime() - before).Seconds() / time.Since(began).Seconds() / float64(runtime.NumCPU())
 	v.all.Add(&r.All)
 	if v.kinds == nil {
-		v.kinds = map[int]*load.Histogram{}
+		v.kinds = make([]load.Histogram, len(r.Kinds))
 	}
 	for i := range r.Kinds {
-		if v.kinds[i] == nil {
-			v.kinds[i] = &load.Histogram{}
-		}
 		v.kinds[i].Add(&r.Kinds[i])
 	}
 	v.failures += r.Failures
@@ -157,7 +154,7 @@ func (v *victimLatency) report(o load.Open) {
 		fmt.Printf(" %v | %s |\n", h.Max().Round(10*time.Microsecond), failures)
 	}
 	for i, k := range o.Kinds {
-		row(k.Name, v.kinds[i], "")
+		row(k.Name, &v.kinds[i], "")
 	}
 	row("all", &v.all, fmt.Sprint(v.failures))
 	if v.first != nil {
@@ -190,27 +187,23 @@ func (h *hostility) deploy(c *client, app string, timeout int) error {
 }
 
 // start lets so many callers of each app run the suite again and again, each from where it
-// was when it stopped last. They have begun when it returns, and are done when stop does.
+// was when it stopped last. They are done when stop returns.
 func (h *hostility) start(callers int) (stop func()) {
 	enough := make(chan struct{})
-	var running, begun sync.WaitGroup
+	var running sync.WaitGroup
 	for _, app := range []string{"evil-one", "evil-two"} {
 		for n := range callers {
-			begun.Add(1)
-			running.Go(func() { h.call(app, n*len(h.scripts)/callers, sync.OnceFunc(begun.Done), enough) })
+			running.Go(func() { h.call(app, n*len(h.scripts)/callers, enough) })
 		}
 	}
-	begun.Wait()
 	return func() {
 		close(enough)
 		running.Wait()
 	}
 }
 
-// call runs the suite until enough is closed, at first from its script number from on, and
-// calls begun after the first.
-func (h *hostility) call(app string, from int, begun func(), enough chan struct{}) {
-	defer begun()
+// call runs the suite until enough is closed, at first from its script number from on.
+func (h *hostility) call(app string, from int, enough chan struct{}) {
 	c := &http.Client{Transport: &http.Transport{}}
 	caller := fmt.Sprint(app, from)
 	for {
@@ -223,12 +216,11 @@ func (h *hostility) call(app string, from int, begun func(), enough chan struct{
 		resp, err := c.Get(fmt.Sprintf("%s/%s/%d", h.base, app, n))
 		if err != nil {
 			h.ended(n, 0, err.Error())
-		} else {
-			body, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			h.ended(n, resp.StatusCode, string(body))
+			continue
 		}
-		begun()
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		h.ended(n, resp.StatusCode, string(body))
 	}
 }
 
