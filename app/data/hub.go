@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,10 +69,11 @@ type channel struct {
 	ended bool          // the topic was deleted or changed
 }
 
-// Message is one that was published, as JSON of topic, message and published_at.
+// Message is one that was published.
 type Message struct {
-	ID   string // for Last-Event-ID
-	Data json.RawMessage
+	// Event is a server-sent event: an id for Last-Event-ID and, as its data, JSON of topic,
+	// message and published_at. It is encoded once for all subscribers, who don't change it.
+	Event []byte
 
 	number uint64
 }
@@ -108,9 +110,10 @@ func (h *hub) publish(id topicID, data json.RawMessage) {
 	defer h.mu.Unlock()
 	c := h.channelLocked(id)
 	h.count++
-	c.kept = append(c.kept, Message{ID: h.run + "." + strconv.FormatUint(h.count, 10), Data: data, number: h.count})
-	c.bytes += len(data)
-	h.bytes += len(data)
+	event := fmt.Appendf(nil, "id: %s.%d\ndata: %s\n\n", h.run, h.count, data)
+	c.kept = append(c.kept, Message{Event: event, number: h.count})
+	c.bytes += len(event)
+	h.bytes += len(event)
 	for len(c.kept) > keptMessages || c.bytes > keptBytes {
 		h.loseLocked(c)
 	}
@@ -131,8 +134,8 @@ func (h *hub) loseLocked(c *channel) {
 	m := c.kept[0]
 	c.kept[0] = Message{}
 	c.kept = c.kept[1:]
-	c.bytes -= len(m.Data)
-	h.bytes -= len(m.Data)
+	c.bytes -= len(m.Event)
+	h.bytes -= len(m.Event)
 	c.lost = m.number
 }
 

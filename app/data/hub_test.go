@@ -44,10 +44,11 @@ func got(t testing.TB, s *Subscription) (texts []string, last string) {
 	}
 	for _, m := range all {
 		var v struct{ Message json.RawMessage }
-		if err := json.Unmarshal(m.Data, &v); err != nil {
+		id, text, _ := strings.Cut(string(m.Event), "\ndata: ")
+		if err := json.Unmarshal([]byte(text), &v); err != nil {
 			t.Fatal(err)
 		}
-		texts, last = append(texts, string(v.Message)), m.ID
+		texts, last = append(texts, string(v.Message)), strings.TrimPrefix(id, "id: ")
 	}
 	return texts, last
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -70,12 +71,12 @@ func (s *Server) serveTopic(w http.ResponseWriter, r *http.Request, slug, path s
 	if err != nil {
 		return err
 	}
-	defer sub.Close()
 	if r.Method == http.MethodHead {
+		sub.Close()
 		streamHeaders(w.Header())
 		return nil
 	}
-	s.streamTopic(r.Context(), w, sub, until)
+	s.streamTopic(w, r, sub, until)
 	return nil
 }
 
@@ -116,13 +117,67 @@ func subscriberToken(r *http.Request) string {
 	return r.URL.Query().Get("token")
 }
 
-// streamTopic sends messages as they are committed, until the client leaves or reads too
-// slowly, its token ends, the topic changes, or the server stops. It holds no permit.
-func (s *Server) streamTopic(ctx context.Context, w http.ResponseWriter, sub *data.Subscription, until time.Time) {
-	out := &eventWriter{w: w, c: http.NewResponseController(w)}
-	if out.open() != nil {
+// streamTopic answers with the messages of a subscription, which it closes, and holds no
+// permit. It takes the connection from the server where it can: a subscriber waits for
+// hours, and would keep the request, two buffers and a grown stack meanwhile, three times
+// what it needs.
+func (s *Server) streamTopic(w http.ResponseWriter, r *http.Request, sub *data.Subscription, until time.Time) {
+	c := http.NewResponseController(w)
+	conn, _, err := c.Hijack()
+	if err != nil { // HTTP/2
+		defer sub.Close()
+		out := responseEvents(w)
+		if out.send(streamOpened) == nil {
+			s.follow(out, r.Context().Done(), sub, until)
+		}
 		return
 	}
+	out := &eventWriter{hijacked{conn}}
+	if out.send(streamHead(w.Header(), s.Now())) != nil {
+		conn.Close()
+		sub.Close()
+		return
+	}
+	// Shutdown doesn't wait for it: it ends with stopping and leaves nothing undone.
+	go func() {
+		defer sub.Close()
+		defer conn.Close()
+		s.follow(out, left(conn), sub, until)
+	}()
+}
+
+// hijacked is a connection that was taken from the server.
+type hijacked struct{ net.Conn }
+
+func (hijacked) Flush() error { return nil }
+
+// streamHead is the beginning of an HTTP/1.1 answer that ends with its connection.
+func streamHead(h http.Header, now time.Time) string {
+	streamHeaders(h)
+	h.Set("Date", now.UTC().Format(http.TimeFormat))
+	h.Set("Connection", "close")
+	var head strings.Builder
+	head.WriteString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(&head)
+	head.WriteString("\r\n" + streamOpened)
+	return head.String()
+}
+
+// left is closed when the client closes the connection. From one that sends something
+// instead nothing more is read: a heartbeat that can't be written ends its stream.
+func left(conn net.Conn) <-chan struct{} {
+	gone := make(chan struct{})
+	go func() {
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			close(gone)
+		}
+	}()
+	return gone
+}
+
+// follow sends messages as they are committed, until the client leaves or reads too slowly,
+// its token ends, the topic changes, or the server stops.
+func (s *Server) follow(out *eventWriter, gone <-chan struct{}, sub *data.Subscription, until time.Time) {
 	if sub.Gap && out.event("gap", map[string]string{"reason": "messages after the last one seen may be gone"}) != nil {
 		return
 	}
@@ -160,7 +215,7 @@ func (s *Server) streamTopic(ctx context.Context, w http.ResponseWriter, sub *da
 			return
 		case <-s.stopping:
 			return
-		case <-ctx.Done():
+		case <-gone:
 			return
 		}
 	}
@@ -174,16 +229,22 @@ func isTimeout(err error) bool {
 	return ok && t.Timeout()
 }
 
-// messages sends events with their ids, as one write where they fit.
+// eventsAtOnce is how many bytes of messages go into one write; one message may be longer.
+const eventsAtOnce = 16 << 10
+
+// messages sends messages, those that fit in one write. A single one, which is what most
+// subscribers wait for, is written as it is kept.
 func (e *eventWriter) messages(all []data.Message) error {
-	_ = e.c.SetWriteDeadline(time.Now().Add(streamWriteTime))
-	b := make([]byte, 0, 256)
-	for _, m := range all {
-		b = append(append(b[:0], "id: "...), m.ID...)
-		b = append(append(b, "\ndata: "...), m.Data...)
-		if _, err := e.w.Write(append(b, "\n\n"...)); err != nil {
+	for len(all) > 0 {
+		b := all[0].Event
+		n := 1
+		for b = b[:len(b):len(b)]; n < len(all) && len(b)+len(all[n].Event) <= eventsAtOnce; n++ {
+			b = append(b, all[n].Event...)
+		}
+		if err := e.write(b); err != nil {
 			return err
 		}
+		all = all[n:]
 	}
-	return e.c.Flush()
+	return nil
 }

@@ -144,6 +144,31 @@ func TestRealtime(t *testing.T) {
 	w.listen(server, 401, "/~shop/realtime/topics/orders")
 }
 
+// An HTTP/2 connection carries more than one stream and can't be taken from the server.
+func TestRealtimeOverHTTP2(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.do(w.owner, "POST", "/api/v1/admin/apps", `{"slug":"shop"}`)
+	server := httptest.NewUnstartedServer(nil)
+	server.EnableHTTP2 = true
+	w.ConfigureServer(server.Config)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	t.Cleanup(w.EndStreams)
+	w.openTopic("orders", `{"external_subscribable":true,"auth_mode":"public"}`)
+	first := w.listen(server, 200, "/~shop/realtime/topics/orders")
+	second := w.listen(server, 200, "/~shop/realtime/topics/orders")
+	if first.ProtoMajor != 2 {
+		t.Fatalf("got %s", first.Proto)
+	}
+	w.say("orders", "1")
+	for _, l := range []*listener{first, second} {
+		if _, _, text := l.next(); !strings.Contains(text, `"message":1,`) {
+			t.Errorf("got %q", text)
+		}
+	}
+}
+
 func TestRealtimeTokens(t *testing.T) {
 	t.Parallel()
 	w, server, app := newStation(t)

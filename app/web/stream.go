@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"time"
 
@@ -43,8 +44,8 @@ func (s *Server) stream(ctx context.Context, q *request, in streamQuery) error {
 	defer cancel()
 	beat := time.NewTicker(s.heartbeat)
 	defer beat.Stop()
-	t := &tail{Server: s, q: q, want: in, out: &eventWriter{w: q.w, c: http.NewResponseController(q.w)}, finished: finished, beat: beat.C}
-	for more := t.out.open() == nil; more; {
+	t := &tail{Server: s, q: q, want: in, out: responseEvents(q.w), finished: finished, beat: beat.C}
+	for more := t.out.send(streamOpened) == nil; more; {
 		more = t.step(ctx)
 	}
 	return nil // the answer has begun: whoever misses something reconnects
@@ -86,17 +87,27 @@ func (s *Server) stillMay(ctx context.Context, q *request) bool {
 
 // eventWriter writes server-sent events, each within a bounded time.
 type eventWriter struct {
-	w http.ResponseWriter
-	c *http.ResponseController
+	to interface {
+		io.Writer
+		SetWriteDeadline(time.Time) error
+		Flush() error
+	}
 }
 
-func (e *eventWriter) open() error {
+// responseEvents writes to an answer of the server, and sets its headers.
+func responseEvents(w http.ResponseWriter) *eventWriter {
+	c := http.NewResponseController(w)
 	// The server's timeouts are for requests that end.
-	_ = e.c.SetReadDeadline(time.Time{})
-	streamHeaders(e.w.Header())
-	e.w.WriteHeader(http.StatusOK)
-	return e.send(": connected\n\n")
+	_ = c.SetReadDeadline(time.Time{})
+	streamHeaders(w.Header())
+	return &eventWriter{struct {
+		http.ResponseWriter
+		*http.ResponseController
+	}{w, c}}
 }
+
+// streamOpened lets a client see at once that it listens.
+const streamOpened = ": connected\n\n"
 
 func streamHeaders(h http.Header) {
 	secure(h)
@@ -112,10 +123,12 @@ func (e *eventWriter) event(name string, v any) error {
 	return e.send("event: " + name + "\ndata: " + string(b) + "\n\n")
 }
 
-func (e *eventWriter) send(text string) error {
-	_ = e.c.SetWriteDeadline(time.Now().Add(streamWriteTime)) // a recorder in tests has none
-	if _, err := e.w.Write([]byte(text)); err != nil {
+func (e *eventWriter) send(text string) error { return e.write([]byte(text)) }
+
+func (e *eventWriter) write(events []byte) error {
+	_ = e.to.SetWriteDeadline(time.Now().Add(streamWriteTime)) // a recorder in tests has none
+	if _, err := e.to.Write(events); err != nil {
 		return err
 	}
-	return e.c.Flush()
+	return e.to.Flush()
 }
