@@ -126,13 +126,18 @@ func TestDiskIsSlow(t *testing.T) {
 
 // A disk answers errors to reads, which SQLite takes for damage: that is what callers and /readyz
 // are told, and what to look at first. When it can be read again, it is, and a start says so.
+// What is read is too long for the pages that other work may have brought into memory since
+// the start.
 func TestDiskFailsToRead(t *testing.T) {
 	disk, mount := failing(t)
 	in, l, start := loaded(t, mount, "PICLOUD_DISK_RESERVE_BYTES=0")
+	long := strings.Repeat("x", 32<<10)
+	in.deploy(t, "cold", "// "+long+"\nexport default () => kv.collection('cold').get('k').length;", "/cold", "sync")
+	in.must(t, "PUT", "/api/v1/admin/apps/default/kv/cold/k", map[string]any{"value": long})
 	in.halt(t)
-	start("PICLOUD_DISK_RESERVE_BYTES=0") // with nothing in memory
+	start("PICLOUD_DISK_RESERVE_BYTES=0")
 	disk.do(t, "fault op=read error=EIO match=picloud.db*")
-	for _, path := range []string{"/hello", "/read", "/readyz", "/api/v1/admin/apps/default/kv/a?limit=1"} {
+	for _, path := range []string{"/cold", "/api/v1/admin/apps/default/kv/cold/k", "/readyz"} {
 		in.until(t, "GET", path, "or its disk can't be read .*picloud restore")
 	}
 	in.until(t, "GET", "/healthz", "ok")
