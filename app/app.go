@@ -135,6 +135,9 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.sweepCopies()
+	if err := a.cfg.finishRestore(a.log); err != nil {
+		return err
+	}
 	if err := a.openReplication(ctx); err != nil {
 		return err
 	}

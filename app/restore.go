@@ -69,6 +69,9 @@ func RestoreState(ctx context.Context, c *Config, m Moment, force bool) (p *Rest
 		return nil, "", err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := c.finishRestore(c.logger()); err != nil {
+		return nil, "", err
+	}
 	info, err := os.Stat(c.stateFile())
 	switch {
 	case err == nil && info.Size() > 0 && !force:
@@ -84,12 +87,34 @@ func RestoreState(ctx context.Context, c *Config, m Moment, force bool) (p *Rest
 	return p, aside, replicaError(err)
 }
 
+// finishRestore ends a restore that was interrupted once it was decided, and forgets one that
+// wasn't. It must be called before anything opens the database; the data directory is locked.
+func (c *Config) finishRestore(log *slog.Logger) error {
+	for _, suffix := range []string{".restore", ".restore.tmp"} {
+		if err := os.Remove(c.stateFile() + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove what an interrupted restore left: %w", err)
+		}
+	}
+	aside, err := durable.FinishReplaceDatabase(c.stateFile())
+	if err != nil {
+		return fmt.Errorf("finish a restore that was interrupted: %w", err)
+	}
+	if aside != "" {
+		log.Warn("finished a restore that was interrupted", "kept", filepath.Base(c.stateFile())+aside)
+	}
+	return nil
+}
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.Default()
+	}
+	return c.Logger
+}
+
 // restorer reads the replica of the configuration.
 func (c *Config) restorer() (*replica.Replicator, error) {
-	log := c.Logger
-	if log == nil {
-		log = slog.Default()
-	}
+	log := c.logger()
 	if err := durable.MakeDir(c.DataDir); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}

@@ -308,13 +308,11 @@ func TestClockThatWasAhead(t *testing.T) {
 	d.start(Options{})
 	d.insert("a")
 	d.sync()
-	if _, err := d.r.db.Snapshot(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	newest, err := d.r.db.MaxLTXFileInfo(t.Context(), 9)
-	if err != nil {
-		t.Fatal(err)
-	}
+	until(t, "there is a snapshot", func() bool { // the library may be making its first one at this moment
+		_, err := d.r.db.Snapshot(t.Context())
+		return err == nil
+	})
+	d.stop() // the next start reads the stamps
 	future := time.Now().Add(30 * 24 * time.Hour)
 	files, _ := filepath.Glob(filepath.Join(dir, "ltx", "9", "*.ltx"))
 	for _, f := range files {
@@ -322,13 +320,12 @@ func TestClockThatWasAhead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d.stop() // the next start reads the stamps
 	d.start(Options{})
 	d.insert("b")
 	until(t, "there is a snapshot of now", func() bool {
 		d.sync()
 		d.r.unstick(t.Context())
 		info, err := d.r.db.MaxLTXFileInfo(t.Context(), 9)
-		return err == nil && info.MaxTXID > newest.MaxTXID && info.CreatedAt.Before(time.Now().Add(ahead))
+		return err == nil && info.CreatedAt.Before(time.Now().Add(ahead))
 	})
 }

@@ -163,7 +163,7 @@ func TestLeftoversAreSetAside(t *testing.T) {
 	if got := d.rows(); got != "a" {
 		t.Errorf("rows: %q, want a", got)
 	}
-	lost, _ := filepath.Glob(filepath.Join(d.dir, "*.lost-*"))
+	lost, _ := filepath.Glob(filepath.Join(d.dir, "*.before-restore-*"))
 	if len(lost) < 2 { // the log and what litestream had staged, at least
 		t.Errorf("set aside: %v", lost)
 	}

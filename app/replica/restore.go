@@ -149,17 +149,12 @@ func (r *Replicator) RestoreIfMissing(ctx context.Context, lead bool) (*Restored
 		}
 	}
 	r.log.Info("the database is missing: restoring it", "from", r.target)
-	part := r.path + ".restore"
-	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	defer os.Remove(part)
-	p, err := r.Restore(ctx, Moment{}, part)
+	p, aside, err := r.RestoreOver(ctx, Moment{})
 	if err != nil {
 		return nil, err
 	}
-	if err := r.putInPlace(part); err != nil {
-		return nil, err
+	if aside != "" {
+		r.log.Warn("set aside what the lost database left", "files", filepath.Base(r.path)+aside+"*")
 	}
 	r.log.Info("the database is restored", "state_of", p.At.UTC().Format(time.RFC3339), "txid", FormatTXID(p.TXID), "rows", p.Found.Rows)
 	return p, nil
@@ -181,32 +176,10 @@ func (r *Replicator) inherit(ctx context.Context) error {
 	return r.lease.adopt(ctx)
 }
 
-// putInPlace makes the file part the database. What a lost database left beside it is set
-// aside first: an old write-ahead log next to another database damages that.
-func (r *Replicator) putInPlace(part string) error {
-	aside := ".lost-" + time.Now().UTC().Format("20060102T150405")
-	for _, name := range []string{r.path + "-wal", r.path + "-shm", r.db.MetaPath()} {
-		err := os.Rename(name, name+aside)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		r.log.Warn("set aside what the lost database left", "file", filepath.Base(name)+aside)
-	}
-	// A power cut must not take that back and keep what follows.
-	if err := durable.Sync(filepath.Dir(r.path)); err != nil {
-		return err
-	}
-	if err := os.Rename(part, r.path); err != nil {
-		return err
-	}
-	return durable.Sync(filepath.Dir(r.path))
-}
-
 // RestoreOver puts the state of m in the place of the database, which nothing has open. The
-// former one and what belongs to it stay beside it, with the suffix that is returned.
+// former one and what belongs to it stay beside it, with the suffix that is returned, "" if
+// there was none. A power cut leaves the former database, or what
+// durable.FinishReplaceDatabase makes the restored one of.
 func (r *Replicator) RestoreOver(ctx context.Context, m Moment) (p *Restored, aside string, err error) {
 	part := r.path + ".restore"
 	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -216,11 +189,11 @@ func (r *Replicator) RestoreOver(ctx context.Context, m Moment) (p *Restored, as
 	if p, err = r.Restore(ctx, m, part); err != nil {
 		return nil, "", err
 	}
-	aside = ".before-restore-" + time.Now().UTC().Format("20060102T150405")
-	for _, suffix := range []string{"-wal", "-shm", ""} {
-		if err := os.Rename(r.path+suffix, r.path+aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, "", err
-		}
+	// What is staged belongs to the former database, which can do without it.
+	stamp, meta := time.Now().UTC().Format("20060102T150405"), r.db.MetaPath()
+	if err := os.Rename(meta, meta+durable.AsideSuffix+stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, "", err
 	}
-	return p, aside, r.putInPlace(part)
+	aside, err = durable.ReplaceDatabase(r.path, part, stamp)
+	return p, aside, err
 }

@@ -34,9 +34,9 @@ func (e *examiner) boot(c *checker) error {
 	return drained(c)
 }
 
-// expected is what an instance may say after a power cut: that an execution was cut off, and,
-// to whom asks at once, that it isn't ready yet.
-var expected = []string{"the process stopped during the attempt", `msg="not ready"`}
+// expected is what an instance may say after a power cut: that an execution was cut off, that
+// a restore was, and, to whom asks at once, that it isn't ready yet.
+var expected = []string{"the process stopped during the attempt", "finished a restore that was interrupted", `msg="not ready"`}
 
 // complaint is the first line of a log with something else that is wrong.
 func complaint(log string) string {

@@ -15,6 +15,7 @@ import (
 	"picloud/app/cloud"
 	"picloud/app/data"
 	"picloud/db"
+	"picloud/durable"
 	"picloud/schema"
 )
 
@@ -51,7 +52,11 @@ func (c *checker) check() error {
 			return err
 		}
 	}
-	d, err := db.Open(context.Background(), filepath.Join(c.dir, "picloud.db"), db.Options{Schema: schema.State, Logger: quiet, Durability: db.Relaxed})
+	name := filepath.Join(c.dir, "picloud.db")
+	if _, err := durable.FinishReplaceDatabase(name); err != nil {
+		return err
+	}
+	d, err := db.Open(context.Background(), name, db.Options{Schema: schema.State, Logger: quiet, Durability: db.Relaxed})
 	if err != nil {
 		return err
 	}

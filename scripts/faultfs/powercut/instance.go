@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ const (
 type instance struct {
 	binary, dir, durability string
 
+	replica string // its litestream.yml; "": no second copy
+
 	addr   string
 	cmd    *exec.Cmd
 	ended  chan error // gets how cmd ended
@@ -41,7 +44,7 @@ func (in *instance) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(in.binary, args...)
 	// Attempts that the power cut broke count, and must not use up an event's.
 	cmd.Env = append(os.Environ(), "PICLOUD_DATA_DIR="+in.dir, "PICLOUD_DURABILITY="+in.durability, "PICLOUD_OWNER_USERNAME="+ownerName, "PICLOUD_OWNER_PASSWORD="+ownerPassword,
-		"PICLOUD_TRIGGER_RETRY_MAX_ATTEMPTS=100", "PICLOUD_TRIGGER_RETRY_BASE_MS=10", "PICLOUD_MDNS=false", "PICLOUD_LITESTREAM_CONFIG=off", "PICLOUD_DISK_RESERVE_BYTES=0")
+		"PICLOUD_TRIGGER_RETRY_MAX_ATTEMPTS=100", "PICLOUD_TRIGGER_RETRY_BASE_MS=10", "PICLOUD_MDNS=false", "PICLOUD_LITESTREAM_CONFIG="+cmp.Or(in.replica, "off"), "PICLOUD_DISK_RESERVE_BYTES=0")
 	return cmd
 }
 

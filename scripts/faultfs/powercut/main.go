@@ -49,7 +49,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of what is random")
 	flag.StringVar(&o.temp, "temp", "/dev/shm", "where images are built; memory is fast")
 	flag.StringVar(&o.durability, "durability", "", "full or relaxed; empty: both")
-	flag.StringVar(&o.begin, "begin", "", "fresh, older or again; empty: all")
+	flag.StringVar(&o.begin, "begin", "", "fresh, older, again or restored; empty: all")
 	flag.StringVar(&o.keep, "keep", "", "folder that keeps images that fail")
 	flag.StringVar(&o.ignore, "ignore", "", "fsync or fsync-dir: the disk only pretends to do it, so losses must be found")
 	flag.BoolVar(&o.asFull, "as-full", false, "expect of relaxed what full promises, so losses must be found")
@@ -82,7 +82,7 @@ func run(o options) error {
 	fmt.Println("seed", o.seed)
 	failed := 0
 	for _, durability := range chosen(o.durability, "full", "relaxed") {
-		for _, begin := range chosen(o.begin, fresh, older, again) {
+		for _, begin := range chosen(o.begin, fresh, older, again, restored) {
 			r, err := examine(o, durability, begin, work)
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", durability, begin, err)

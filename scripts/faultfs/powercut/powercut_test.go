@@ -78,3 +78,15 @@ func TestRelaxedStaysConsistent(t *testing.T) {
 		t.Error("relaxed lost nothing: the check finds no losses")
 	}
 }
+
+// A restore that is cut off leaves the former database or the restored one, with all that was
+// acknowledged: never nothing, and never a database without its write-ahead log.
+func TestRestoreIsWhole(t *testing.T) {
+	o, ops := life(t, "full", restored)
+	o.cuts, o.boots = 120, 4
+	r := examined(t, o, "full", ops)
+	t.Log(r)
+	if r.failed > 0 || r.lost > 0 {
+		t.Errorf("%d images failed, %d lack something acknowledged", r.failed, r.lost)
+	}
+}

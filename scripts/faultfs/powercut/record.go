@@ -15,9 +15,10 @@ import (
 
 // How an instance begins.
 const (
-	fresh = "fresh" // without a data directory
-	older = "older" // with the file of an older version, which is migrated
-	again = "again" // with what a power cut left
+	fresh    = "fresh"    // without a data directory
+	older    = "older"    // with the file of an older version, which is migrated
+	again    = "again"    // with what a power cut left
+	restored = "restored" // without a data directory; later, restores from a second copy on another disk
 )
 
 const olderRows = 50
@@ -52,10 +53,15 @@ func record(o options, durability, begin, work string) ([]disk.Op, error) {
 	for _, ack := range kept {
 		r.mark("%s", ack)
 	}
-	if begin == again {
+	switch begin {
+	case again:
 		l.next.Store(1_000_000) // apart from what is there
 		err = l.short(o.load / 3)
-	} else {
+	case restored:
+		if in.replica, err = writeReplicaConfig(dir); err == nil {
+			err = l.restores(o.load)
+		}
+	default:
 		err = l.life(o.load)
 	}
 	if err != nil && in.cmd != nil {
@@ -110,6 +116,43 @@ func (l *load) short(n int) error {
 		return err
 	}
 	return l.in.stop()
+}
+
+// restores is a life in which the newest state is restored twice over what a kill left. The
+// restored one has everything that was acknowledged, as the former one has.
+func (l *load) restores(n int) error {
+	if err := l.begin(); err != nil {
+		return err
+	}
+	if err := l.setup(); err != nil {
+		return err
+	}
+	for range 2 {
+		if err := l.run(n / 3); err != nil {
+			return err
+		}
+		if _, err := l.in.admin("POST", "/backup/sync", nil); err != nil {
+			return err
+		}
+		l.in.kill()
+		if out, err := l.in.command("restore", "--force").CombinedOutput(); err != nil {
+			return fmt.Errorf("restore: %w\n%s", err, out)
+		}
+		if err := l.begin(); err != nil {
+			return err
+		}
+	}
+	if err := l.run(n / 3); err != nil {
+		return err
+	}
+	return l.in.stop()
+}
+
+// writeReplicaConfig names a second copy in dir, which is not on the recorded disk.
+func writeReplicaConfig(dir string) (name string, err error) {
+	name = filepath.Join(dir, "litestream.yml")
+	text := fmt.Sprintf("dbs:\n  - path: %s\n    replica:\n      type: file\n      path: %s\n", filepath.Join(dir, "mount", "data", "picloud.db"), filepath.Join(dir, "replica"))
+	return name, os.WriteFile(name, []byte(text), 0o600)
 }
 
 // begin starts the instance, whose owner is there from then on.
