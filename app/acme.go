@@ -11,6 +11,9 @@ import (
 	"picloud/durable"
 )
 
+// acmeDir is where certificates are kept in the data directory.
+const acmeDir = "acme"
+
 // tlsConfig has the certificates of ACME, kept in the data directory; nil without ACME.
 func (a *App) tlsConfig() *tls.Config {
 	if len(a.cfg.ACMEDomains) == 0 {
@@ -18,7 +21,7 @@ func (a *App) tlsConfig() *tls.Config {
 	}
 	m := &autocert.Manager{
 		Prompt:     autocert.AcceptTOS,
-		Cache:      certificates{autocert.DirCache(filepath.Join(a.cfg.DataDir, "acme"))},
+		Cache:      certificates{autocert.DirCache(filepath.Join(a.cfg.DataDir, acmeDir))},
 		HostPolicy: autocert.HostWhitelist(a.cfg.ACMEDomains...),
 	}
 	return m.TLSConfig()

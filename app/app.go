@@ -22,6 +22,7 @@ import (
 	"picloud/app/sdk"
 	"picloud/app/web"
 	"picloud/db"
+	"picloud/durable"
 	"picloud/schema"
 )
 
@@ -135,6 +136,11 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.sweepCopies()
+	for _, d := range []string{dir, filepath.Join(dir, acmeDir)} {
+		if err := durable.Sweep(d); err != nil {
+			a.log.Warn("remove a file that was not finished", "err", err)
+		}
+	}
 	if err := a.cfg.finishRestore(a.log); err != nil {
 		return err
 	}

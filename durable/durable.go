@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // MakeDir makes a directory, readable by its owner only, and its parents, when it isn't there,
@@ -31,11 +32,15 @@ func MakeDir(dir string) error {
 	return Sync(parent)
 }
 
+// unfinished ends the names of files that Replace has not finished.
+const unfinished = ".replacing"
+
 // Replace makes b the content of a small file that its owner alone may read. After a power
-// cut at any moment there is the former file or the whole of the other one.
+// cut at any moment there is the former file or the whole of the other one, and beside it,
+// perhaps, one that Sweep removes.
 func Replace(path string, b []byte) error {
 	dir, name := filepath.Split(path)
-	f, err := os.CreateTemp(dir, name+".*") // mode 0600
+	f, err := os.CreateTemp(dir, name+".*"+unfinished) // mode 0600
 	if err != nil {
 		return err
 	}
@@ -48,6 +53,21 @@ func Replace(path string, b []byte) error {
 		return err
 	}
 	return Sync(filepath.Dir(path))
+}
+
+// Sweep removes what interrupted calls of Replace left in a directory, if there is one. No
+// call may be under way there.
+func Sweep(dir string) error {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), unfinished) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
+		}
+	}
+	return err
 }
 
 // Sync waits until a file, or a directory's list of names, is on the disk.

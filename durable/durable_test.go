@@ -3,6 +3,7 @@ package durable_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"picloud/durable"
@@ -50,5 +51,26 @@ func TestReplace(t *testing.T) {
 	}
 	if err := durable.Replace(filepath.Join(t.TempDir(), "no", "file"), nil); err == nil {
 		t.Error("replaced a file in a directory that isn't there")
+	}
+}
+
+// A kill in the middle of Replace leaves a file that the next start removes, and no other.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"master.key", "master.key.787849984.replacing", "picloud.db.part"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.Sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if want := []string{filepath.Join(dir, "master.key"), filepath.Join(dir, "picloud.db.part")}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("left: got %v %v, want %v", left, err, want)
+	}
+	if err := durable.Sweep(filepath.Join(dir, "none")); err != nil {
+		t.Errorf("no such directory: %v", err)
 	}
 }
