@@ -21,7 +21,7 @@ const drain = 10 * time.Second
 func (a *App) Run(ctx context.Context) error {
 	ln, err := net.Listen("tcp", a.cfg.Listen)
 	if err != nil {
-		err = fmt.Errorf("listen on %s (another program may use it: choose another PICLOUD_LISTEN): %w", a.cfg.Listen, err)
+		err = fmt.Errorf("PICLOUD_LISTEN=%s: want HOST:PORT or :PORT with a port that no other program uses: %w", a.cfg.Listen, err)
 		return errors.Join(err, a.Close())
 	}
 	return a.serve(ctx, ln)

@@ -93,6 +93,9 @@ func (c *Control) App(ctx context.Context, p *cloud.Principal, ref string) (app 
 	return &found, moved, nil
 }
 
+// HasApp reports whether there is such an app.
+func (c *Control) HasApp(id cloud.AppID) bool { return c.live.app(id) != nil }
+
 // Apps lists the apps that p may see; nil sees all. UnresolvedDeadLetters is left at zero.
 func (c *Control) Apps(ctx context.Context, p *cloud.Principal, page cloud.Page) ([]*cloud.App, string, error) {
 	if p != nil && (p.Role == cloud.Member || !p.App.IsZero()) {

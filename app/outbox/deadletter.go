@@ -297,11 +297,17 @@ func (o *Outbox) ResolveTx(_ context.Context, tx *db.Tx, app cloud.AppID, id clo
 	return resolve(tx, app, id, resolution, reason)
 }
 
+// MaxReason bounds what is said about a letter that is resolved, in bytes.
+const MaxReason = 1000
+
 func resolve(tx *db.Tx, app cloud.AppID, id cloud.DeadLetterID, resolution, reason string) error {
+	if len(reason) > MaxReason {
+		return cloud.Errorf(cloud.Invalid, "the reason has %d bytes, %d are allowed", len(reason), MaxReason)
+	}
 	res, err := tx.Exec(`
 		UPDATE dead_letters SET resolved_at = ?, resolution = ?, reason = ?
 		WHERE id = ? AND app_id = ? AND resolved_at IS NULL`,
-		tx.Now.UnixMilli(), resolution, sql.NullString{String: clip(reason, maxReason), Valid: reason != ""}, id, app)
+		tx.Now.UnixMilli(), resolution, sql.NullString{String: reason, Valid: reason != ""}, id, app)
 	if err != nil {
 		return fmt.Errorf("resolve dead letter: %w", err)
 	}

@@ -210,11 +210,16 @@ func TestApps(t *testing.T) {
 		t.Errorf("a stranger sees %s", list.Body)
 	}
 
-	w.must(201, "POST", admin+"/apps/store/scripts", `{"name":"a","source":"export default () => 1"}`)
+	id = w.must(201, "POST", admin+"/apps/store/scripts", `{"name":"a","source":"export default () => 1"}`).text("id")
+	run := w.must(200, "POST", apiPrefix+"/execute/"+id, "").Header().Get(headerExecution)
+	w.must(200, "GET", admin+"/executions/"+run, "")
 	w.must(409, "DELETE", admin+"/apps/store", "")
+	w.must(400, "DELETE", admin+"/apps/store", `{"cascade":true}`) // where it doesn't count
 	w.must(400, "DELETE", admin+"/apps/store?cascade=maybe", "")
 	w.must(204, "DELETE", admin+"/apps/store?cascade=true", "")
 	w.must(404, "GET", admin+"/apps/store", "")
+	w.must(404, "GET", admin+"/executions/"+run, "")
+	w.must(404, "GET", admin+"/executions/"+run+"/chain", "")
 }
 
 func TestMembersAndDomains(t *testing.T) {

@@ -165,8 +165,14 @@ func (e *endpoint) status() int {
 }
 
 func (s *Server) decodeInput(e *endpoint, q *request, in any) error {
+	limit := cmp.Or(e.run.limit, s.adminBodyLimit())
 	if e.hasBody() && e.run.upload == "" {
-		return decodeBody(q.w, q.r, cmp.Or(e.run.limit, s.adminBodyLimit()), in)
+		return decodeBody(q.w, q.r, limit, in)
+	}
+	if e.method == http.MethodDelete { // whoever sends a body expects that it counts
+		if err := decodeBody(q.w, q.r, limit, new(none)); err != nil {
+			return err
+		}
 	}
 	return decodeQuery(q.r.URL.RawQuery, in)
 }
@@ -225,6 +231,11 @@ func (s *Server) serveMethod(w http.ResponseWriter, r *http.Request, methods map
 		}
 		return
 	}
+	refuseMethod(s, w, r, methods)
+}
+
+// refuseMethod answers a method that a path doesn't take, and OPTIONS, with those it takes.
+func refuseMethod[V any](s *Server, w http.ResponseWriter, r *http.Request, methods map[string]V) {
 	allow(w, methods)
 	if r.Method == http.MethodOptions {
 		secure(w.Header())
@@ -233,6 +244,9 @@ func (s *Server) serveMethod(w http.ResponseWriter, r *http.Request, methods map
 	}
 	s.fail(w, r, cloud.Errorf(cloud.MethodNotAllowed, "this path takes %s", w.Header().Get("Allow")))
 }
+
+// readOnly are the methods of a path that only answers GET.
+var readOnly = map[string]struct{}{http.MethodGet: {}}
 
 func allow[V any](w http.ResponseWriter, methods map[string]V) {
 	names := []string{http.MethodOptions}
@@ -350,6 +364,9 @@ func (s *Server) byExecution(ctx context.Context, q *request) (cloud.AppID, erro
 	}
 	if q.execution, err = s.findExecution(ctx, id); err != nil {
 		return cloud.AppID{}, err
+	}
+	if !s.Control.HasApp(q.execution.AppID) { // the log is kept for longer than a deleted app
+		return cloud.AppID{}, notFound("execution")
 	}
 	return visible(q.who, q.execution.AppID, "execution")
 }

@@ -89,8 +89,7 @@ var contentTypes = map[string]string{
 func (d *dashboard) serve(s *Server, w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		allow(w, map[string]bool{http.MethodGet: true})
-		s.fail(w, r, cloud.Errorf(cloud.MethodNotAllowed, "the dashboard takes GET"))
+		refuseMethod(s, w, r, readOnly)
 		return
 	case r.URL.Path == "/admin":
 		http.Redirect(w, r, "/admin/", http.StatusPermanentRedirect)

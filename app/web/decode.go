@@ -81,12 +81,41 @@ func decode(raw []byte, v any) error {
 	return decodeValue(raw, reflect.ValueOf(v).Elem(), "")
 }
 
+// maxDepth is how deep JSON may be nested: about half of what the engine can read with the
+// stack that a script has. What is deeper would end an execution that never began.
+const maxDepth = 1000
+
+// deeper reports whether valid JSON is nested more than max levels deep.
+func deeper(raw []byte, max int) bool {
+	depth := 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '[', '{':
+			if depth++; depth > max {
+				return true
+			}
+		case ']', '}':
+			depth--
+		case '"':
+			for i++; raw[i] != '"'; i++ {
+				if raw[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return false
+}
+
 // validJSON says where raw stops being one JSON value.
 func validJSON(raw []byte) error {
 	if !utf8.Valid(raw) {
 		return cloud.Errorf(cloud.BadRequest, "the body is not UTF-8")
 	}
 	if json.Valid(raw) {
+		if deeper(raw, maxDepth) {
+			return cloud.Errorf(cloud.BadRequest, "the body is nested more than %d levels deep", maxDepth)
+		}
 		return nil
 	}
 	var syntax *json.SyntaxError

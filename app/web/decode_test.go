@@ -35,6 +35,8 @@ func TestDecode(t *testing.T) {
 		{"scalar for an object", `{"name":"a","source":"b","limits":3}`, cloud.BadRequest, "limits: want an object"},
 		{"trailing text", `{"name":"a","source":"b"}{}`, cloud.BadRequest, "byte"},
 		{"cut off", `{"name":"a"`, cloud.BadRequest, "JSON"},
+		{"as deep as may be", `{"name":` + strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1) + `,"source":"\"[{"}`, cloud.BadRequest, "name: want a string"},
+		{"too deep", `{"name":"\"]}","source":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`, cloud.BadRequest, "nested more than"},
 		{"not UTF-8", "{\"name\":\"\xff\",\"source\":\"b\"}", cloud.BadRequest, "UTF-8"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -42,7 +44,7 @@ func TestDecode(t *testing.T) {
 			r := httptest.NewRequest("POST", "/", strings.NewReader(tt.body))
 			r.Header.Set("Content-Type", "application/json; charset=utf-8")
 			var in scriptInput
-			err := decodeBody(httptest.NewRecorder(), r, 1<<10, &in)
+			err := decodeBody(httptest.NewRecorder(), r, 4<<10, &in)
 			if got := cloud.KindOf(err); got != tt.kind {
 				t.Fatalf("kind: got %q (%v), want %q", got, err, tt.kind)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -64,6 +65,28 @@ func (s *Server) failRun(w http.ResponseWriter, r *http.Request, err error, run 
 		w.Header().Set("Connection", "close") // the rest of the body is not worth reading
 	}
 	writeJSON(w, kind.Status(), f)
+	linger(w, r)
+}
+
+// Bounds of linger.
+const (
+	lingerBytes = 32 << 20
+	lingerTime  = 2 * time.Second
+	readAnyway  = 256 << 10 // by the server, after each answer
+)
+
+// linger reads on, for a while, what the client still sends after it was refused. Most
+// clients send the whole body before they read, and would get a broken connection instead of
+// the answer.
+func linger(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody || 0 <= r.ContentLength && r.ContentLength <= readAnyway || r.Header.Get("Expect") != "" {
+		return
+	}
+	c := http.NewResponseController(w)
+	if c.Flush() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, lingerBytes)
 }
 
 func (s *Server) logFailure(w http.ResponseWriter, r *http.Request, kind cloud.Kind, err error, run cloud.ExecutionID) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"picloud/app/cloud"
@@ -19,14 +20,21 @@ type executeInput struct {
 	Params  map[string]string `json:"params"` // as a route's pattern would have found them
 }
 
+// methodName is stricter than HTTP's token, which no method in use needs.
+var methodName = regexp.MustCompile(`^[A-Z-]{1,32}$`)
+
 // execute runs a script for somebody who may change it, as themselves.
 func (s *Server) execute(ctx context.Context, q *request, in executeInput) error {
 	path, query, _ := strings.Cut(cmp.Or(in.Path, "/"), "?")
 	if !strings.HasPrefix(path, "/") {
 		return cloud.Errorf(cloud.BadRequest, "path: want a path that starts with /")
 	}
+	method := strings.ToUpper(cmp.Or(in.Method, http.MethodPost))
+	if !methodName.MatchString(method) {
+		return cloud.Errorf(cloud.BadRequest, "method: want one such as GET")
+	}
 	req := &cloud.Request{
-		Method: strings.ToUpper(cmp.Or(in.Method, http.MethodPost)), Host: q.r.Host, Path: path, URL: s.scriptURL(q.r, path, query), Params: in.Params,
+		Method: method, Host: q.r.Host, Path: path, URL: s.scriptURL(q.r, path, query), Params: in.Params,
 		Query: decodeQueryValues(query), Headers: map[string]string{}, Body: null, RemoteAddress: q.from.Address,
 	}
 	for name, value := range in.Headers {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"picloud/app/cloud"
+	"picloud/app/outbox"
 )
 
 const echo = `export default (ctx) => ctx.request`
@@ -123,6 +124,7 @@ func TestExecute(t *testing.T) {
 	}
 	w.must(422, "POST", admin+"/apps/shop/scripts", `{"name":"bad","source":"export default ("}`)
 	w.must(400, "POST", path, `{"path":"x"}`)
+	w.must(400, "POST", path, `{"method":"G ET"}`)
 	w.must(404, "POST", apiPrefix+"/execute/"+cloud.NewID[cloud.ScriptID]().String(), "")
 }
 
@@ -217,7 +219,9 @@ func TestDeadLetterStory(t *testing.T) {
 	if second == id {
 		t.Error("the replayed letter is still open")
 	}
-	w.must(204, "POST", app+"/dead_letters/"+second+"/resolve", `{"reason":"known"}`)
+	w.must(422, "POST", app+"/dead_letters/"+second+"/resolve", `{"reason":"`+strings.Repeat("x", outbox.MaxReason+1)+`"}`)
+	w.must(422, "POST", app+"/dead_letters/resolve", `{"filter":{"unresolved":false}}`)
+	w.must(204, "POST", app+"/dead_letters/"+second+"/resolve", `{"reason":"`+strings.Repeat("x", outbox.MaxReason)+`"}`)
 	if l := w.must(200, "GET", app+"/dead_letters/"+second, ""); l.text("resolution") != "ignored" || l.text("resolved_at") == "" {
 		t.Errorf("got %s", l.Body)
 	}
@@ -317,6 +321,34 @@ func TestShutdownEndsStreams(t *testing.T) {
 }
 
 // TestSlowBody: a body that trickles in is given up, and its connection with it.
+// A client that sends a long body before it reads gets the answer, not a broken connection.
+func TestRefusalReachesWhoSendsFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(201, "POST", admin+"/apps", `{"slug":"shop"}`)
+	w.script("shop", "echo", echo, "/echo")
+	srv := httptest.NewUnstartedServer(nil)
+	w.ConfigureServer(srv.Config)
+	srv.Start()
+	t.Cleanup(srv.Close)
+	body := make([]byte, 24<<20)
+	for path, want := range map[string]string{"/echo": "413", "/nowhere": "404", admin + "/apps": "401"} {
+		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: pi.local\r\nContent-Length: %d\r\n\r\n", path, len(body))
+		if _, err := c.Write(body); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		status := make([]byte, 12)
+		if _, err := io.ReadFull(c, status); err != nil || string(status) != "HTTP/1.1 "+want {
+			t.Errorf("%s: got %q %v, want %s", path, status, err, want)
+		}
+	}
+}
+
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

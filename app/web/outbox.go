@@ -67,8 +67,25 @@ func (s *Server) resolve(ctx context.Context, q *request, in reasonInput) (none,
 	return none{}, s.Outbox.Resolve(ctx, q.appID, id, in.Reason)
 }
 
+// deadLetterFilter selects open letters: only those can be replayed or resolved.
+type deadLetterFilter struct {
+	Unresolved *bool                `json:"unresolved"`
+	Source     string               `json:"source"`
+	TriggerID  cloud.TriggerID      `json:"trigger_id"`
+	ScriptID   cloud.ScriptID       `json:"script_id"`
+	IDs        []cloud.DeadLetterID `json:"ids"`
+}
+
+func (in deadLetterFilter) filter() (outbox.DeadLetterFilter, error) {
+	f := outbox.DeadLetterFilter{Unresolved: true, Source: in.Source, TriggerID: in.TriggerID, ScriptID: in.ScriptID, IDs: in.IDs}
+	if in.Unresolved != nil && !*in.Unresolved {
+		return f, cloud.Errorf(cloud.Invalid, "filter.unresolved: want true, or leave it out: a letter that is resolved stays as it is")
+	}
+	return f, nil
+}
+
 type replayManyInput struct {
-	Filter outbox.DeadLetterFilter `json:"filter"`
+	Filter deadLetterFilter `json:"filter"`
 }
 
 type count struct {
@@ -76,18 +93,26 @@ type count struct {
 }
 
 func (s *Server) replayMany(ctx context.Context, q *request, in replayManyInput) (count, error) {
-	n, err := s.Outbox.ReplayMany(ctx, q.appID, in.Filter)
+	f, err := in.Filter.filter()
+	if err != nil {
+		return count{}, err
+	}
+	n, err := s.Outbox.ReplayMany(ctx, q.appID, f)
 	q.note(q.appID, "%d letters", n)
 	return count{n}, err
 }
 
 type resolveManyInput struct {
-	Filter outbox.DeadLetterFilter `json:"filter"`
-	Reason string                  `json:"reason"`
+	Filter deadLetterFilter `json:"filter"`
+	Reason string           `json:"reason"`
 }
 
 func (s *Server) resolveMany(ctx context.Context, q *request, in resolveManyInput) (count, error) {
-	n, err := s.Outbox.ResolveMany(ctx, q.appID, in.Filter, in.Reason)
+	f, err := in.Filter.filter()
+	if err != nil {
+		return count{}, err
+	}
+	n, err := s.Outbox.ResolveMany(ctx, q.appID, f, in.Reason)
 	q.note(q.appID, "%d letters", n)
 	return count{n}, err
 }

@@ -36,15 +36,12 @@ func (s *Server) realtime(w http.ResponseWriter, r *http.Request, slug, path str
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodOptions:
-		secure(h)
 		h.Set("Access-Control-Allow-Methods", "GET, HEAD")
 		h.Set("Access-Control-Allow-Headers", "Authorization, Cache-Control, Last-Event-ID")
 		h.Set("Access-Control-Max-Age", "86400")
-		w.WriteHeader(http.StatusNoContent)
-		return
+		fallthrough
 	default:
-		allow(w, map[string]bool{http.MethodGet: true})
-		s.fail(w, r, cloud.Errorf(cloud.MethodNotAllowed, "this path takes GET"))
+		refuseMethod(s, w, r, readOnly)
 		return
 	}
 	if err := s.serveTopic(w, r, slug, path); err != nil {

@@ -26,8 +26,7 @@ func (s *Server) system(w http.ResponseWriter, r *http.Request) {
 	case under(p, realtimePrefix):
 		s.realtime(w, r, "", p)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		allow(w, map[string]bool{http.MethodGet: true})
-		s.fail(w, r, cloud.Errorf(cloud.MethodNotAllowed, "this path takes GET"))
+		refuseMethod(s, w, r, readOnly)
 	default:
 		s.plain(w, r, p)
 	}

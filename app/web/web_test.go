@@ -180,6 +180,9 @@ func TestSystemPaths(t *testing.T) {
 		{"GET", "/healthz", 200, `{"status":"ok"}`},
 		{"HEAD", "/healthz", 200, ``},
 		{"POST", "/healthz", 405, `"code":"method_not_allowed"`},
+		{"OPTIONS", "/healthz", 204, ``},
+		{"OPTIONS", "/admin/", 204, ``},
+		{"OPTIONS", "/realtime/topics/x", 204, ``},
 		{"GET", "/healthz/", 404, `"code":"not_found"`},
 		{"GET", "/readyz", 200, `{"status":"ready"}`},
 		{"GET", "/version", 200, `{"product":"picloud 1.0","api":1,"sdk":"1.2","schema":3,"commit":"abc"}`},
@@ -207,8 +210,8 @@ func TestSystemPaths(t *testing.T) {
 			if w.Code != tt.status || tt.method != "HEAD" && !strings.Contains(w.Body.String(), tt.body) {
 				t.Errorf("got %d %s, want %d %s", w.Code, w.Body, tt.status, tt.body)
 			}
-			if w.Code == 405 && w.Header().Get("Allow") == "" {
-				t.Error("405 without Allow")
+			if (w.Code == 405 || w.Code == 204) && w.Header().Get("Allow") == "" {
+				t.Errorf("%d without Allow", w.Code)
 			}
 			if w.Header().Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("headers: got %v", w.Header())
