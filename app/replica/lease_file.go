@@ -42,7 +42,7 @@ func decodeRecord(b []byte) (*record, string, error) {
 }
 
 func (f fileLease) write(ctx context.Context, r *record, tag string) (string, error) {
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+	if err := durable.MakeDir(f.dir); err != nil {
 		return "", err
 	}
 	unlock, err := lockFile(filepath.Join(f.dir, leaseName+".lock"), syscall.LOCK_EX)

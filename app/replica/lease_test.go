@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,4 +214,20 @@ func FuzzLease(f *testing.F) {
 			t.Errorf("%v %q %v", r, tag, err)
 		}
 	})
+}
+
+// A device that is cut off before it has anything else to note is still the same one, also when
+// its machine has another name by then: a new container on the same volume.
+func TestDeviceIsKept(t *testing.T) {
+	d := newDevice(t, fileYML(filepath.Join(t.TempDir(), "copy")))
+	if err := d.make(Options{}).Hold(); err != nil {
+		t.Fatal(err)
+	}
+	first := d.r.notes.device()
+	if err := d.r.unlock(); err != nil { // as the kernel does after a kill
+		t.Fatal(err)
+	}
+	if again := d.make(Options{}).notes.device(); again != first {
+		t.Errorf("got %s, want %s", again, first)
+	}
 }

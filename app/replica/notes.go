@@ -22,7 +22,8 @@ const notesName = "replica.json"
 // notes is what a Replicator remembers between two starts. It is not in the database: a
 // restored database must not bring the notes of another device.
 type notes struct {
-	path string
+	path  string
+	fresh bool // the device has just been made up
 
 	mu   sync.Mutex // guards what follows
 	kept struct {
@@ -41,9 +42,17 @@ func openNotes(dir string) (*notes, error) {
 		return nil, err
 	}
 	if err != nil || json.Unmarshal(b, &n.kept) != nil || n.kept.Device == "" {
-		n.kept.Device = token()
+		n.kept.Device, n.fresh = token(), true
 	}
 	return n, nil
+}
+
+// keepDevice writes the notes of a new device, before anybody hears of it.
+func (n *notes) keepDevice() error {
+	if !n.fresh {
+		return nil
+	}
+	return n.change(func() { n.fresh = false })
 }
 
 // change writes the notes, when f did change them.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/benbjohnson/litestream"
-	"github.com/benbjohnson/litestream/file"
 	"github.com/benbjohnson/litestream/s3"
 )
 
@@ -111,7 +110,7 @@ func New(o Options) (*Replicator, error) {
 // leaseAt is where the target of a client keeps its lease; nil where it can't.
 func leaseAt(c litestream.ReplicaClient) leaseStore {
 	switch c := c.(type) {
-	case *file.ReplicaClient:
+	case *directory:
 		return fileLease{c.Path()}
 	case *s3.ReplicaClient:
 		return &s3Lease{replica: c, timeout: callTimeout}

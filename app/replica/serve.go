@@ -20,7 +20,7 @@ const (
 )
 
 // Hold keeps a second replicator of the same data directory away, until Close. Two of them
-// in two processes would upload over each other.
+// in two processes would upload over each other. The data directory is a device from then on.
 func (r *Replicator) Hold() error {
 	unlock, err := lockFile(filepath.Join(r.o.Dir, "replica.lock"), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -30,7 +30,7 @@ func (r *Replicator) Hold() error {
 		return fmt.Errorf("lock the replication: %w", err)
 	}
 	r.unlock = unlock
-	return nil
+	return r.notes.keepDevice()
 }
 
 // Serve replicates until ctx ends. A target that can't be reached, or that another device

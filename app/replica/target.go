@@ -1,8 +1,10 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strconv"
@@ -14,6 +16,9 @@ import (
 	"github.com/benbjohnson/litestream/s3"
 	"github.com/benbjohnson/litestream/sftp"
 	"github.com/dustin/go-humanize"
+	"github.com/superfly/ltx"
+
+	"picloud/durable"
 )
 
 // target is one replica entry.
@@ -86,12 +91,24 @@ func (t *target) client() (litestream.ReplicaClient, error) {
 	return nil, fmt.Errorf("replica type %q is not built in: there are file, s3 and sftp", t.kind())
 }
 
-func (t *target) file() (*file.ReplicaClient, error) {
+func (t *target) file() (litestream.ReplicaClient, error) {
 	dir, err := t.dir()
 	if err != nil {
 		return nil, err
 	}
-	return file.NewReplicaClient(dir), nil
+	return &directory{file.NewReplicaClient(dir)}, nil
+}
+
+// directory is a replica in a directory. The library syncs its files and the directory of
+// each, but not the names of directories that it makes: a power cut could take the first
+// uploads away, with all of their level.
+type directory struct{ *file.ReplicaClient }
+
+func (d *directory) WriteLTXFile(ctx context.Context, level int, from, to ltx.TXID, r io.Reader) (*ltx.FileInfo, error) {
+	if err := durable.MakeDir(d.LTXLevelDir(level)); err != nil {
+		return nil, err
+	}
+	return d.ReplicaClient.WriteLTXFile(ctx, level, from, to, r)
 }
 
 // dir is the directory of a file replica.
@@ -242,7 +259,7 @@ func withoutURL(err error) error {
 // describe names a client's target, without secrets.
 func describe(c litestream.ReplicaClient) string {
 	switch c := c.(type) {
-	case *file.ReplicaClient:
+	case *directory:
 		return "file://" + c.Path()
 	case *s3.ReplicaClient:
 		at := ""

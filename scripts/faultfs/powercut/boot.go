@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"picloud/app/data"
 	"picloud/db"
 	"picloud/schema"
 )
@@ -18,6 +20,16 @@ import (
 // every event that waits to its end, once.
 func (e *examiner) boot(c *checker) error {
 	in := newInstance(e.o.binary, c.dir, e.durability)
+	replicated := e.begin == restored && e.full
+	if replicated {
+		var err error
+		if in.replica, err = writeReplicaConfig(filepath.Dir(c.dir), filepath.Dir(c.dir)); err != nil {
+			return err
+		}
+		if err := checkReplica(in, c, slices.Index(c.acks, synced)); err != nil {
+			return err
+		}
+	}
 	if err := in.start(); err != nil {
 		return err
 	}
@@ -25,13 +37,53 @@ func (e *examiner) boot(c *checker) error {
 		in.kill()
 		return err
 	}
+	if replicated {
+		if _, err := in.admin("POST", "/backup/sync", nil); err != nil {
+			in.kill()
+			return err
+		}
+	}
 	if err := in.stop(); err != nil {
 		return err
 	}
 	if line := complaint(in.log.String()); line != "" {
 		return fmt.Errorf("the log of the start has: %s", line)
 	}
-	return drained(c)
+	if err := drained(c, replicated); err != nil || !replicated {
+		return err
+	}
+	return checkReplica(in, c, len(c.acks))
+}
+
+// synced is the mark of a second copy that has everything so far.
+const synced = "synced"
+
+// checkReplica restores the second copy, which must have the first so many acknowledged
+// changes, to a file.
+func checkReplica(in *instance, c *checker, acks int) error {
+	if acks < 0 {
+		return nil
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(c.dir), "copy-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if out, err := in.command("restore", "-o", filepath.Join(dir, "picloud.db")).CombinedOutput(); err != nil {
+		return fmt.Errorf("restore the second copy: %w\n%s", err, out)
+	}
+	key, err := os.ReadFile(filepath.Join(c.dir, data.KeyFile))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, data.KeyFile), key, 0o600)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there is none before the first secret
+		return err
+	}
+	restored := &checker{dir: dir, acks: c.acks[:acks], full: true}
+	if err := restored.check(); err != nil {
+		return fmt.Errorf("the second copy: %w", err)
+	}
+	return nil
 }
 
 // expected is what an instance may say after a power cut: that an execution was cut off, that
@@ -66,9 +118,13 @@ func drain(in *instance) error {
 	return errors.New("events are stuck")
 }
 
-// drained checks the file again, now that no event waits.
-func drained(c *checker) error {
+// drained checks the file again, now that no event waits. Replication leaves the write-ahead
+// log: what isn't uploaded yet follows from there.
+func drained(c *checker, replicated bool) error {
 	for _, suffix := range []string{"-wal", "-shm"} {
+		if replicated {
+			break
+		}
 		if _, err := os.Stat(filepath.Join(c.dir, "picloud.db"+suffix)); err == nil {
 			return fmt.Errorf("picloud.db%s is there after an orderly stop", suffix)
 		}

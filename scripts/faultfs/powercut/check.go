@@ -165,6 +165,8 @@ func (c *checker) has(ack string) bool {
 		return len(c.kv["older"]) == olderRows
 	case "owner":
 		return c.rest["owner "+ownerName]
+	case synced: // of the second copy
+		return true
 	}
 	return c.rest[ack]
 }

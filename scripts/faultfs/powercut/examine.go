@@ -19,6 +19,7 @@ type examiner struct {
 	o          options
 	work       string
 	durability string
+	begin      string
 	full       bool // what was acknowledged must be there
 	ops        []disk.Op
 

@@ -125,6 +125,6 @@ func examine(o options, durability, begin, work string) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &examiner{o: o, work: work, durability: durability, full: durability == "full" || o.asFull, ops: ops}
+	e := &examiner{o: o, work: work, durability: durability, begin: begin, full: durability == "full" || o.asFull, ops: ops}
 	return e.run()
 }

@@ -34,9 +34,9 @@ func life(t *testing.T, durability, begin string) (options, []disk.Op) {
 	return o, ops
 }
 
-func examined(t *testing.T, o options, durability string, ops []disk.Op) *result {
+func examined(t *testing.T, o options, durability, begin string, ops []disk.Op) *result {
 	t.Helper()
-	e := &examiner{o: o, work: t.TempDir(), durability: durability, full: durability == "full" || o.asFull, ops: ops}
+	e := &examiner{o: o, work: t.TempDir(), durability: durability, begin: begin, full: durability == "full" || o.asFull, ops: ops}
 	r, err := e.run()
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func examined(t *testing.T, o options, durability string, ops []disk.Op) *result
 func TestFullLosesNothing(t *testing.T) {
 	o, ops := life(t, "full", fresh)
 	o.cuts, o.boots = 120, 4
-	r := examined(t, o, "full", ops)
+	r := examined(t, o, "full", fresh, ops)
 	t.Log(r)
 	if r.failed > 0 || r.lost > 0 || r.logsAside > 0 {
 		t.Errorf("%d images failed, %d lack something acknowledged, %d have a damaged logs.db", r.failed, r.lost, r.logsAside)
@@ -57,7 +57,7 @@ func TestFullLosesNothing(t *testing.T) {
 	o.cuts, o.boots = 40, 0
 	for _, lie := range []disk.Kind{disk.Fsync, disk.FsyncDir} {
 		o.ignore = string(lie)
-		if r := examined(t, o, "full", ops); r.failed == 0 {
+		if r := examined(t, o, "full", fresh, ops); r.failed == 0 {
 			t.Errorf("a disk that ignores %s lost nothing: the check finds no losses", lie)
 		}
 	}
@@ -68,13 +68,13 @@ func TestFullLosesNothing(t *testing.T) {
 func TestRelaxedStaysConsistent(t *testing.T) {
 	o, ops := life(t, "relaxed", older)
 	o.cuts, o.boots = 120, 4
-	r := examined(t, o, "relaxed", ops)
+	r := examined(t, o, "relaxed", older, ops)
 	t.Log(r)
 	if r.failed > 0 || r.logsAside > 0 {
 		t.Errorf("%d images failed, %d have a damaged logs.db", r.failed, r.logsAside)
 	}
 	o.cuts, o.boots, o.asFull = 40, 0, true
-	if r := examined(t, o, "relaxed", ops); r.failed == 0 {
+	if r := examined(t, o, "relaxed", older, ops); r.failed == 0 {
 		t.Error("relaxed lost nothing: the check finds no losses")
 	}
 }
@@ -84,7 +84,7 @@ func TestRelaxedStaysConsistent(t *testing.T) {
 func TestRestoreIsWhole(t *testing.T) {
 	o, ops := life(t, "full", restored)
 	o.cuts, o.boots = 120, 4
-	r := examined(t, o, "full", ops)
+	r := examined(t, o, "full", restored, ops)
 	t.Log(r)
 	if r.failed > 0 || r.lost > 0 {
 		t.Errorf("%d images failed, %d lack something acknowledged", r.failed, r.lost)

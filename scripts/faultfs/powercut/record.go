@@ -18,7 +18,7 @@ const (
 	fresh    = "fresh"    // without a data directory
 	older    = "older"    // with the file of an older version, which is migrated
 	again    = "again"    // with what a power cut left
-	restored = "restored" // without a data directory; later, restores from a second copy on another disk
+	restored = "restored" // without a data directory, but with a second copy on the same disk, which it restores from later
 )
 
 const olderRows = 50
@@ -58,7 +58,7 @@ func record(o options, durability, begin, work string) ([]disk.Op, error) {
 		l.next.Store(1_000_000) // apart from what is there
 		err = l.short(o.load / 3)
 	case restored:
-		if in.replica, err = writeReplicaConfig(dir); err == nil {
+		if in.replica, err = writeReplicaConfig(dir, r.mount()); err == nil {
 			err = l.restores(o.load)
 		}
 	default:
@@ -134,6 +134,7 @@ func (l *load) restores(n int) error {
 		if _, err := l.in.admin("POST", "/backup/sync", nil); err != nil {
 			return err
 		}
+		l.disk.mark(synced)
 		l.in.kill()
 		if out, err := l.in.command("restore", "--force").CombinedOutput(); err != nil {
 			return fmt.Errorf("restore: %w\n%s", err, out)
@@ -148,10 +149,10 @@ func (l *load) restores(n int) error {
 	return l.in.stop()
 }
 
-// writeReplicaConfig names a second copy in dir, which is not on the recorded disk.
-func writeReplicaConfig(dir string) (name string, err error) {
+// writeReplicaConfig writes to dir that the instance on a disk has a second copy there.
+func writeReplicaConfig(dir, disk string) (name string, err error) {
 	name = filepath.Join(dir, "litestream.yml")
-	text := fmt.Sprintf("dbs:\n  - path: %s\n    replica:\n      type: file\n      path: %s\n", filepath.Join(dir, "mount", "data", "picloud.db"), filepath.Join(dir, "replica"))
+	text := fmt.Sprintf("dbs:\n  - path: %s\n    replica:\n      type: file\n      path: %s\n", filepath.Join(disk, "data", "picloud.db"), filepath.Join(disk, "replica"))
 	return name, os.WriteFile(name, []byte(text), 0o600)
 }
 
