@@ -159,3 +159,29 @@ func FuzzDecodeUTF8(f *testing.F) {
 		}
 	})
 }
+
+// Half a character is answered as JSON.stringify writes it, whether the string stands alone or not.
+func TestHalfACharacterIsAnswered(t *testing.T) {
+	t.Parallel()
+	e := sdkQuickJS(t)
+	tests := []struct{ name, body, want string }{
+		{"alone", `return "\ud800"`, `"\ud800"`},
+		{"among others", `return "ä\udfff\ud83d\ude00\ud83d"`, `"ä\udfff😀\ud83d"`},
+		{"in a list", `return ["\ud800"]`, `["\ud800"]`},
+		{"as a body", `return {statusCode: 200, body: "\ud800"}`, `"\ud800"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, e, "export default function () { "+tt.body+" }")
+			finished, fail := c.Run(newWebHost(t, nil), budget(10*time.Second))
+			if fail != nil {
+				t.Fatal(fail.Trace)
+			}
+			res, err := sdk.Answer([]byte(finished), 0)
+			if err != nil || string(res.Body) != tt.want {
+				t.Errorf("got %v, %v; want %s", res, err, tt.want)
+			}
+		})
+	}
+}

@@ -8,7 +8,8 @@ import (
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends s as a JSON string; what is not UTF-8 in it becomes U+FFFD.
+// appendString appends s as a JSON string. Half a character, which QuickJS writes in three
+// bytes, becomes the escape that JSON.stringify writes; what else is not UTF-8 becomes U+FFFD.
 func appendString[S ~string | ~[]byte](b []byte, s S) []byte {
 	b = append(b, '"')
 	from := 0
@@ -18,8 +19,13 @@ func appendString[S ~string | ~[]byte](b []byte, s S) []byte {
 			r, n := utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)]))
 			if r == utf8.RuneError && n == 1 {
 				b = append(b, s[from:i]...)
-				b = append(b, "\ufffd"...)
-				from = i + 1
+				if c == 0xed && i+2 < len(s) && s[i+1] >= 0xa0 && s[i+1]&0xc0 == 0x80 && s[i+2]&0xc0 == 0x80 {
+					b = append(b, '\\', 'u', 'd', hexDigits[8|s[i+1]>>2&7], hexDigits[s[i+1]&3<<2|s[i+2]>>4&3], hexDigits[s[i+2]&15])
+					n = 3
+				} else {
+					b = append(b, "\ufffd"...)
+				}
+				from = i + n
 			}
 			i += n
 			continue
