@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"picloud/app/cloud"
@@ -93,6 +94,30 @@ func (a *args) optionalText(name string) string {
 	return s
 }
 
+// label is text that things are told apart by, such as a key: it must be whole characters,
+// since all halves of one read as the same U+FFFD.
+func (a *args) label(name string) string {
+	from := a.rest
+	s := a.text(name)
+	a.checkWhole(name, s, from)
+	return s
+}
+
+// optionalLabel is "" when the argument is missing.
+func (a *args) optionalLabel(name string) string {
+	from := a.rest
+	s := a.optionalText(name)
+	a.checkWhole(name, s, from)
+	return s
+}
+
+// checkWhole refuses s, which was read from the beginning of from, when it holds half characters.
+func (a *args) checkWhole(name, s string, from []byte) {
+	if a.err == nil && strings.Contains(s, "\ufffd") && halved(from[:len(from)-len(a.rest)]) {
+		a.err = invalid("%s holds half a character (a lone surrogate), which is no valid Unicode", name)
+	}
+}
+
 // number is the next argument, which must be a finite number; a missing one is standard.
 func (a *args) number(name string, standard float64) float64 {
 	v := a.raw()
@@ -169,7 +194,8 @@ func (a *args) data(name string) []byte {
 // uint8Number keeps encoding/json from reading []byte as base64.
 type uint8Number uint8
 
-// texts is the next argument, which must be a list of strings, at most most of them.
+// texts is the next argument, which must be a list of strings, at most most of them; they are
+// labels.
 func (a *args) texts(name string, most int) []string {
 	v := a.raw()
 	if a.err != nil {
@@ -182,6 +208,10 @@ func (a *args) texts(name string, most int) []string {
 	}
 	if len(list) > most {
 		a.err = invalid("%s has %d entries: at most %d are allowed, so ask in parts", name, len(list), most)
+		return nil
+	}
+	if halved(v) {
+		a.err = invalid("%s holds half a character (a lone surrogate), which is no valid Unicode", name)
 		return nil
 	}
 	out := make([]string, len(list))
@@ -298,6 +328,43 @@ func unquote(b []byte) (s string, ok bool) {
 	}
 	err := json.Unmarshal(b, &s)
 	return s, err == nil
+}
+
+// halved reports that the JSON b holds half a character, as an escape or in bytes.
+func halved(b []byte) bool {
+	if !utf8.Valid(b) {
+		return true
+	}
+	for {
+		i := bytes.IndexByte(b, '\\')
+		if i < 0 {
+			return false
+		}
+		b = b[i:]
+		unit := escapedUnit(b)
+		switch {
+		case unit < 0:
+			b = b[min(2, len(b)):]
+			continue
+		case utf16.IsSurrogate(unit) && utf16.DecodeRune(unit, escapedUnit(b[6:])) == utf8.RuneError:
+			return true
+		case utf16.IsSurrogate(unit):
+			b = b[6:]
+		}
+		b = b[6:]
+	}
+}
+
+// escapedUnit is the number in the escape \uXXXX that b begins with, -1 when there is none.
+func escapedUnit(b []byte) rune {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
 }
 
 // plain reports that nothing in b would need an escape in a JSON string.

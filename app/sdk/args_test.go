@@ -48,6 +48,10 @@ func TestArgsRefuse(t *testing.T) {
 		{"unknown field", `[{"limt":1}]`, func(a *args) { a.object("it", &struct{ Limit int }{}) }, `unknown field "limt"`},
 		{"field of another type", `[{"limit":"1"}]`, func(a *args) { a.object("it", &struct{ Limit int }{}) }, "it: limit must not be a string"},
 		{"the first fault stays", `[1,2]`, func(a *args) { a.text("one"); a.text("two") }, "one must be"},
+		{"half a character", `["a\ud800"]`, func(a *args) { a.label("it") }, "it holds half a character"},
+		{"the second half alone", `["\udc00\ud800"]`, func(a *args) { a.optionalLabel("it") }, "it holds half a character"},
+		{"half a character in bytes", "[\"\xed\xa0\x80\"]", func(a *args) { a.label("it") }, "it holds half a character"},
+		{"half a character in a list", `[["a","\ud83d"]]`, func(a *args) { a.texts("it", 9) }, "it holds half a character"},
 		{"tail", `["a",{]`, func(a *args) { a.text("it"); a.tail() }, "not JSON"},
 	}
 	for _, tt := range tests {
@@ -103,6 +107,39 @@ func checkText(t *testing.T, v json.RawMessage) {
 	var back string
 	if err := json.Unmarshal(appendString(nil, want), &back); err != nil || back != want {
 		t.Fatalf("%q written and read is %q (%v)", want, back, err)
+	}
+}
+
+// What only looks like half a character is one of a label's own.
+func TestArgsTakeWholeCharacters(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{`["\ud83d\ude00"]`: "😀", `["\ufffd"]`: "\ufffd", "[\"\ufffd\"]": "\ufffd", `["\\ud800\ufffd"]`: `\ud800` + "\ufffd"} {
+		a := readArgs([]byte(in))
+		if got := a.label("it"); got != want || a.err != nil {
+			t.Errorf("%s: got %q, %v; want %q", in, got, a.err, want)
+		}
+		a = readArgs([]byte("[" + in + "]"))
+		if got := a.texts("it", 1); !slices.Equal(got, []string{want}) || a.err != nil {
+			t.Errorf("[%s]: got %q, %v; want %q", in, got, a.err, want)
+		}
+	}
+}
+
+func TestAppendStringWritesHalfCharacters(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, in, want string }{
+		{"alone", "\xed\xa0\x80", `"\ud800"`},
+		{"several", "a\xed\xa0\xbd\xed\xbf\xbfb", `"a\ud83d\udfffb"`},
+		{"next to whole ones", "\xed\x9f\xbf\xed\xaf\x8f\U0001f600", "\"\xed\x9f\xbf\\udbcf\U0001f600\""},
+		{"cut short", "\xed\xa0", "\"\ufffd\ufffd\""},
+		{"bytes that are no text", "\xff\xed\xa0z", "\"\ufffd\ufffd\ufffdz\""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := string(appendString(nil, tt.in)); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -109,7 +109,7 @@ declare const kv: {
 // kvCollection checks a name that the prelude can't judge.
 func kvCollection(c *Call, in []byte) ([]byte, error) {
 	a := readArgs(in)
-	name := a.text("the collection's name")
+	name := a.label("the collection's name")
 	if a.err != nil {
 		return nil, a.err
 	}
@@ -126,7 +126,7 @@ func checkCollection(name string) error {
 // kvKey opens a kv call: it takes the collection and the key and checks the right to what.
 func (c *Call) kvKey(in []byte, what cloud.Capability) (a *args, collection, key string) {
 	a = readArgs(in)
-	collection, key = a.text("the collection's name"), a.text("the key")
+	collection, key = a.label("the collection's name"), a.label("the key")
 	if a.err == nil {
 		a.err = c.allow(what)
 	}
@@ -204,7 +204,7 @@ func kvAdd(c *Call, in []byte) ([]byte, error) {
 
 func kvGetMany(c *Call, in []byte) ([]byte, error) {
 	a := readArgs(in)
-	collection, keys := a.text("the collection's name"), a.texts("the list of keys", data.MaxList)
+	collection, keys := a.label("the collection's name"), a.texts("the list of keys", data.MaxList)
 	if a.err == nil {
 		a.err = c.allow(cloud.KVRead)
 	}
@@ -240,8 +240,8 @@ func appendFound(b []byte, keys []string, found map[string]json.RawMessage) []by
 // kvPage reads the arguments of list and entries.
 func (c *Call) kvPage(in []byte) (collection string, o data.ListOptions, err error) {
 	a := readArgs(in)
-	collection = a.text("the collection's name")
-	o.Prefix, o.Cursor = a.optionalText("prefix"), a.optionalText("cursor")
+	collection = a.label("the collection's name")
+	o.Prefix, o.Cursor = a.optionalLabel("prefix"), a.optionalText("cursor")
 	limit := a.number("limit", data.DefaultList)
 	o.Reverse = a.truth("reverse")
 	if a.err == nil && (limit < 1 || limit > data.MaxList || limit != float64(int(limit))) {

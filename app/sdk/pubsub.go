@@ -38,7 +38,7 @@ declare const pubsub: {
 
 func pubsubPublish(c *Call, in []byte) ([]byte, error) {
 	a := readArgs(in)
-	topic, message := a.text("the topic"), a.tail()
+	topic, message := a.label("the topic"), a.tail()
 	if a.err == nil {
 		a.err = c.allow(cloud.TopicPublish)
 	}

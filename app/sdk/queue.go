@@ -65,9 +65,9 @@ declare const queue: {
 
 func queueEnqueue(c *Call, in []byte) ([]byte, error) {
 	a := readArgs(in)
-	m := outbox.QueueInput{ID: cloud.NewID[cloud.RowID](), Queue: a.text("the queue's name")}
+	m := outbox.QueueInput{ID: cloud.NewID[cloud.RowID](), Queue: a.label("the queue's name")}
 	seconds := a.number("delaySeconds", 0)
-	m.Key, m.DeduplicationID = a.optionalText("key"), a.optionalText("dedupId")
+	m.Key, m.DeduplicationID = a.optionalLabel("key"), a.optionalLabel("dedupId")
 	if a.err == nil && !(seconds >= 0 && seconds <= outbox.MaxDelay.Seconds()) {
 		a.err = invalid("delaySeconds is a number of seconds from 0 to %.0f", outbox.MaxDelay.Seconds())
 	}
