@@ -163,6 +163,9 @@ func (c *Call) appendLetters(b []byte, f outbox.DeadLetterFilter, p cloud.Page) 
 	for left := p.Clamp(); ; {
 		p.Limit = min(left, lettersAtOnce)
 		letters, next, err := c.services.Outbox.DeadLetters(c.Ctx, c.Inv.App, f, p)
+		if cloud.KindOf(err) == cloud.BadRequest { // for scripts a wrong cursor is what any wrong argument is
+			err = invalid("%s", cloud.Message(err))
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -93,6 +93,7 @@ func checkDeadLettersRefuse(t *testing.T, s *sandbox) {
 		{"twice", inv, fmt.Sprintf(`deadLetters.resolve(%q); deadLetters.replay(%q)`, ours, ours), "conflict: "},
 		{"a long reason", inv, fmt.Sprintf(`deadLetters.resolve(%q, new Array(1100).join("x"))`, ours), "invalid: "},
 		{"a limit", inv, `deadLetters.list({limit: 201})`, "invalid: "},
+		{"a cursor", inv, `deadLetters.list({cursor: "zz"})`, "invalid: the cursor is not one"},
 		{"a filter that isn't one", inv, `deadLetters.list({unresolvd: true})`, "invalid: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
