@@ -48,6 +48,7 @@ func TestFetch(t *testing.T) {
 		{`const r = await fetch(U); return [r.status, r.ok, r.statusText, r.url === U + "/", r.redirected, (await r.json()).method, r instanceof Response]`, `[200,true,"OK",true,false,"GET",true]`},
 		{`const r = await fetch(new URL("/p", U), {method: "post", headers: {"x-a": "1"}, body: "hé"}); return r.json()`,
 			`{"method":"POST","path":"/p","type":"text/plain;charset=UTF-8","x":"1","body":"68c3a9"}`},
+		{`return http.post(U, {headers: new Headers([["x-a", "1"], ["X-A", "2"]]), body: "b"}).body.x`, `"1, 2"`},
 		{`const r = await fetch(new Request(U, {method: "PUT", headers: [["x-a", "1"], ["X-A", "2"]], body: new Uint8Array([1, 255])})); const b = await r.json(); return b.body + b.x`, `"01ff1"`},
 		{`const r = await fetch(U, {method: "POST", body: new URLSearchParams({a: "b c"})}); const b = await r.json(); return b.type`, `"application/x-www-form-urlencoded;charset=UTF-8"`},
 		{`const r = await fetch(U, {method: "POST", body: ReadableStream.from(["a", "b"])}); return (await r.json()).body`, `"6162"`},

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,33 @@ func TestHalfACharacterIsAnswered(t *testing.T) {
 			}
 			res, err := sdk.Answer([]byte(finished), 0)
 			if err != nil || string(res.Body) != tt.want {
+				t.Errorf("got %v, %v; want %s", res, err, tt.want)
+			}
+		})
+	}
+}
+
+// A response's headers may be a Headers, whatever it held before it was handed over.
+func TestHeadersOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	e := sdkQuickJS(t)
+	tests := []struct{ name, headers, want string }{
+		{"Headers", `new Headers({"X-A": "1", "content-type": "text/html"})`, "map[content-type:text/html x-a:1]"},
+		{"repeated ones", `(() => { const h = new Headers([["a", "1"], ["A", "2"]]); h.append("set-cookie", "b=1"); h.append("set-cookie", "c=2"); return h; })()`, "map[a:1, 2 content-type:application/json set-cookie:b=1\nc=2]"},
+		{"of a Response", `new Response("x").headers`, "map[content-type:text/plain;charset=UTF-8]"},
+		{"none", `new Headers()`, "map[content-type:application/json]"},
+		{"a plain object with Headers about", `(new Headers(), {a: "1"})`, "map[a:1 content-type:application/json]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, e, "export default function () { return {statusCode: 200, headers: "+tt.headers+", body: \"x\"} }")
+			finished, fail := c.Run(newWebHost(t, nil), budget(10*time.Second))
+			if fail != nil {
+				t.Fatal(fail.Trace)
+			}
+			res, err := sdk.Answer([]byte(finished), 0)
+			if err != nil || fmt.Sprint(res.Header) != tt.want {
 				t.Errorf("got %v, %v; want %s", res, err, tt.want)
 			}
 		})

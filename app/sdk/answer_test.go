@@ -81,6 +81,11 @@ func checkAnswersRefused(t *testing.T, s *sandbox) {
 		{"HttpError without a status", `throw new HttpError()`, "statusCode"},
 		{"body is a function", `return {statusCode: 200, body: function () {}}`, "a function"},
 		{"headers are a list", `return {statusCode: 200, headers: ["a"]}`, "headers"},
+		{"headers of a class", `return {statusCode: 200, headers: new RegExp("a")}`, "headers: want a plain object"},
+		{"inherited headers", `return {statusCode: 200, headers: Object.create({a: "b"})}`, "headers: want a plain object"},
+		{"header value is no number", `return {statusCode: 200, headers: {a: "b", c: 0 / 0}}`, "headers: c is NaN"},
+		{"header value is a function", `return {statusCode: 200, headers: {a: function () {}}}`, "headers: a is a function"},
+		{"header list with infinity", `return {statusCode: 200, headers: {a: [1, 1 / 0]}}`, "headers: a is Infinity"},
 		{"headers are text", `return {statusCode: 200, headers: "a: b"}`, "headers"},
 		{"header name", `return {statusCode: 200, headers: {"a b": "c"}}`, "header's name"},
 		{"no header name", `return {statusCode: 200, headers: {"": "c"}}`, "header's name"},
@@ -114,7 +119,7 @@ func checkAnswersRefused(t *testing.T, s *sandbox) {
 func TestAnswerHeaders(t *testing.T) { onEngines(t, false, checkAnswerHeaders) }
 
 func checkAnswerHeaders(t *testing.T, s *sandbox) {
-	res, _, err := s.run(`return {statusCode: 200, headers: {"Set-Cookie": ["a=1; Path=/", "b=2"], "Cache-Control": ["no-store", "private"], "X-N": 5, "X-No": null, "X-T": true, "X-E": []}}`)
+	res, _, err := s.run(`return {statusCode: 200, headers: {"Set-Cookie": ["a=1; Path=/", "b=2"], "Cache-Control": ["no-store", "private"], "X-N": 5, "X-No": null, "X-T": true, "X-E": [], "X-U": undefined}}`)
 	must(t, err)
 	want := map[string]string{"set-cookie": "a=1; Path=/\nb=2", "cache-control": "no-store, private", "x-n": "5", "x-t": "true"}
 	if got := fmt.Sprint(res.Header); got != fmt.Sprint(want) {

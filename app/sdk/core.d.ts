@@ -110,7 +110,7 @@ interface HttpResponse {
   /** 200 to 599. */
   statusCode: number;
   /** A list gives the header several values. */
-  headers?: { [name: string]: string | number | boolean | string[] | null | undefined };
+  headers?: { [name: string]: string | number | boolean | string[] | null | undefined } | Headers;
   /** Sent as JSON, but a string with another content-type is sent as it is. */
   body?: any;
   /** The body is bytes in base64. */

@@ -34,7 +34,7 @@ function options(o, from, what) {
     if (i === fields.length) {
       throw fault("invalid", what + " has no option " + k + ": there are " + known(from) + "; to send an object as JSON write {json: …}");
     }
-    v = o[k];
+    v = k === "headers" ? headersOf(o[k]) : k === "query" || k === "form" ? record(o[k], k) : o[k];
     if (v !== undefined) { out += ",\"" + k + "\":" + (k === "body" ? arg(v, 2) : json(v, "the option " + k)); }
   }
   return out;
@@ -102,7 +102,7 @@ reveal("fetch", fetch);`,
 /** How a request is sent. */
 interface HttpOptions {
   /** A value each, a list for a header that is repeated. */
-  headers?: { [name: string]: string | number | boolean | string[] | null };
+  headers?: { [name: string]: string | number | boolean | string[] | null } | Headers;
   /** Is added to the URL's own query; null is left out, a list repeats its name. */
   query?: { [name: string]: string | number | boolean | null | (string | number | boolean)[] };
   /** The body, as JSON. */

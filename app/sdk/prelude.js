@@ -8,8 +8,8 @@
   "use strict";
   return function (host, modern) {
     var parse = JSON.parse, stringify = JSON.stringify, Err = Error, TypeErr = TypeError, Text = String,
-        create = Object.create, define = Object.defineProperty, freeze = Object.freeze, isArray = Array.isArray,
-        isFinite = global.isFinite, names = Object.getOwnPropertyNames, descriptor = Object.getOwnPropertyDescriptor,
+        create = Object.create, define = Object.defineProperty, freeze = Object.freeze, isArray = Array.isArray, keys = Object.keys,
+        protoOf = Object.getPrototypeOf, plainProto = Object.prototype, isFinite = global.isFinite, names = Object.getOwnPropertyNames, descriptor = Object.getOwnPropertyDescriptor,
         uncurry = Function.prototype.bind.bind(Function.prototype.call),
         cut = uncurry("".substring), join = uncurry([].join), has = uncurry({}.hasOwnProperty);
     var called = false; // the execution is of a script that another one invoked
@@ -71,6 +71,34 @@
         return "[" + join(v, ",") + "]";
       }
       return json(v, "argument " + n);
+    }
+
+    // tell refuses v, a value in an object of names and values, when JSON would leave it out or
+    // make null of it without a word.
+    function tell(v, name, what) {
+      if (typeof v === "number" ? !isFinite(v) : typeof v === "function" || typeof v === "symbol") {
+        throw fault("invalid", what + ": " + name + " is " + (typeof v === "number" ? v : "a " + typeof v) + ", where a string, a number or a boolean belongs");
+      }
+    }
+    // record is v, which must be such an object when it is one at all: its values survive JSON,
+    // and it isn't of a kind that JSON makes {} of, as it does of a Map.
+    function record(v, what) {
+      var all, i, j, one;
+      if (typeof v !== "object" || v === null || isArray(v)) { return v; }
+      all = keys(v);
+      for (i = 0; i < all.length; i++) {
+        one = v[all[i]];
+        if (!isArray(one)) { tell(one, all[i], what); continue; }
+        for (j = 0; j < one.length; j++) { tell(one[j], all[i], what); }
+      }
+      if (all.length === 0 && typeof v.toJSON !== "function" && (one = protoOf(v)) !== plainProto && one !== null) {
+        throw fault("invalid", what + ": want a plain object of names and values, not one of a class such as Map");
+      }
+      return v;
+    }
+    // headersOf is v as a plain object of headers, when it is a Headers.
+    function headersOf(v) {
+      return record(web !== null && web.headersObject(v) || v, "headers");
     }
 
     // pass is a function that hands its arguments to a host function.
@@ -156,7 +184,7 @@
       return typeof v === "string" ? "s" + v : "j" + json(v, "the answer");
     }
     function response(letter, status, headers, isBase64, body) {
-      var head = stringify({ statusCode: status, headers: headers, isBase64: isBase64 });
+      var head = stringify({ statusCode: status, headers: headersOf(headers), isBase64: isBase64 });
       return letter + head + "\n" + (body === null ? "u" : form(body));
     }
     function attempt(write, v) {

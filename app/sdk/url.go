@@ -18,6 +18,14 @@ var urlModule = Module{
 		"url.encodeQuery": urlEncodeQuery,
 		"url.parse":       urlParse,
 	},
+	JS: `
+var encodeQuery = pass("url.encodeQuery");
+expose("url", {
+  encode: pass("url.encode"),
+  decode: pass("url.decode"),
+  encodeQuery: function (query) { return encodeQuery(record(query, "the query")); },
+  parse: pass("url.parse")
+});`,
 	Types: `
 /** URLs and their parts. */
 declare const url: {
@@ -74,6 +82,9 @@ func urlEncodeQuery(_ *Call, in []byte) ([]byte, error) {
 	a := readArgs(in)
 	var query map[string]json.RawMessage
 	a.object("the query", &query)
+	if query == nil {
+		a.wrong("the query", "an object", nil)
+	}
 	if a.err != nil {
 		return nil, a.err
 	}

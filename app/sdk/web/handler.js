@@ -36,14 +36,6 @@
       return content instanceof Promise ? content.then((c) => written(r, c)) : written(r, content);
     }
     function written(r, content) {
-      const headers = Object.create(null);
-      for (const [n, v] of headerList(r.headers)) {
-        if (n === "set-cookie") {
-          (headers[n] ??= []).push(v);
-        } else {
-          headers[n] = n in headers ? headers[n] + ", " + v : v;
-        }
-      }
-      const head = "f" + stringify({ statusCode: r.status, headers }) + "\n";
+      const head = "f" + stringify({ statusCode: r.status, headers: headersObject(r.headers) }) + "\n";
       return head + (content === null ? "u" : typeof content === "string" ? "t" + content : "b" + toBase64(content));
     }

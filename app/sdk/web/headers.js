@@ -83,8 +83,26 @@
       [Symbol.iterator]() { return this.entries(); }
       get [Symbol.toStringTag]() { return "Headers"; }
 
-      static { headerList = (h) => h.#list; }
+      static {
+        headerList = (h) => h.#list;
+        isHeaders = (v) => typeof v === "object" && v !== null && #list in v;
+      }
     }
     // headerList are a Headers' pairs as they came.
-    var headerList;
+    var headerList, isHeaders;
+
+    // headersObject is a Headers as a plain object, repeated ones joined, but for cookies;
+    // undefined for anything else.
+    function headersObject(h) {
+      if (!isHeaders(h)) { return undefined; }
+      const all = Object.create(null);
+      for (const [n, v] of headerList(h)) {
+        if (n === "set-cookie") {
+          (all[n] ??= []).push(v);
+        } else {
+          all[n] = n in all ? all[n] + ", " + v : v;
+        }
+      }
+      return all;
+    }
     reveal("Headers", Headers);

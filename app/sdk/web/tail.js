@@ -1,3 +1,3 @@
-    return { globals, isResponse, answer, adapt };
+    return { globals, isResponse, headersObject, answer, adapt };
   };
 })(globalThis);
