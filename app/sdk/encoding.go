@@ -79,13 +79,17 @@ func decoder(name string, decode func(string) ([]byte, error)) Func {
 	}
 }
 
-// base64Decode takes the padding or leaves it.
+// base64Decode takes the padding that belongs there, or none at all.
 func base64Decode(e *base64.Encoding) func(string) ([]byte, error) {
 	e = e.WithPadding(base64.NoPadding)
 	return func(s string) ([]byte, error) {
 		if strings.ContainsAny(s, "\r\n") {
 			return nil, base64.CorruptInputError(0)
 		}
-		return e.DecodeString(strings.TrimRight(s, "="))
+		text := strings.TrimRight(s, "=")
+		if padding := len(s) - len(text); padding > 2 || padding > 0 && len(s)%4 != 0 {
+			return nil, base64.CorruptInputError(len(text))
+		}
+		return e.DecodeString(text)
 	}
 }

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"io"
+	"math"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -385,13 +386,14 @@ func regexSplit(c *Call, in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := int(a.number("limit", maxRegexText+1))
-	if a.err == nil && limit < 1 {
-		a.err = invalid("limit must be 1 or more")
+	most := a.number("limit", maxRegexText+1)
+	if a.err == nil && (most < 1 || most != math.Trunc(most)) {
+		a.err = invalid("limit must be a whole number of 1 or more")
 	}
 	if a.err != nil {
 		return nil, a.err
 	}
+	limit := int(min(most, maxRegexText+1))
 	var pieces []string
 	done, size := 0, 0
 	err = s.each(func(m []int) bool {
