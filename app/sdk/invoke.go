@@ -45,8 +45,9 @@ function invoke(script, args) {
   own(e, "stack", out[3] + e.stack);
   throw e;
 }
+var read = options, known = oneOf(["delaySeconds"]);
 own(invoke, "later", freeze(function later(script, args, options) {
-  return call("invoke.later", list(script, args, options === undefined ? "" : "," + json(options, "the options")));
+  return call("invoke.later", list(script, args, ",{\"delaySeconds\":" + arg(read(options, known, "invoke.later", "{ delaySeconds: 60 }").delaySeconds, 3) + "}"));
 }), true, true);
 own(global, "invoke", freeze(invoke), false, true);`,
 	Types: `

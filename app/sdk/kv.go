@@ -30,22 +30,24 @@ function at(c) {
   if (!(c instanceof Collection)) { throw fault("invalid", "call it on a collection, as in kv.collection(\"visits\").get(key)"); }
   return "[" + arg(c.name, 1) + ",";
 }
+var read = options, ofSet = oneOf(["ttl"]), ofPage = oneOf(["prefix", "cursor", "limit", "reverse"]);
+// step is by as an argument, which is 1 only when it is left out.
+function step(by) {
+  if (by === null) { throw fault("invalid", "by must be a number, not null"); }
+  return arg(by, 2);
+}
 function method(name, f) { own(Collection.prototype, name, freeze(f), true, true); }
 method("get", function get(key) { return call("kv.get", at(this) + arg(key, 1) + "]"); });
 method("set", function set(key, value, options) {
-  var ttl = options === undefined || options === null ? undefined : options.ttl, o;
-  for (o in options) {
-    if (o !== "ttl") { throw fault("invalid", "set has no option " + o + ": there is ttl, in seconds"); }
-  }
-  call("kv.set", at(this) + arg(key, 1) + "," + arg(ttl, 3) + "," + json(value, "the value") + "]");
+  call("kv.set", at(this) + arg(key, 1) + "," + arg(read(options, ofSet, "set", "{ ttl: 60 }").ttl, 3) + "," + json(value, "the value") + "]");
 });
 method("has", function has(key) { return call("kv.has", at(this) + arg(key, 1) + "]"); });
 own(Collection.prototype, "delete", freeze(function (key) { return call("kv.delete", at(this) + arg(key, 1) + "]"); }), true, true);
-method("increment", function increment(key, by) { return call("kv.increment", at(this) + arg(key, 1) + "," + arg(by, 2) + "]"); });
-method("add", function add(key, by) { call("kv.add", at(this) + arg(key, 1) + "," + arg(by, 2) + "]"); });
+method("increment", function increment(key, by) { return call("kv.increment", at(this) + arg(key, 1) + "," + step(by) + "]"); });
+method("add", function add(key, by) { call("kv.add", at(this) + arg(key, 1) + "," + step(by) + "]"); });
 method("getMany", function getMany(keys) { return call("kv.getMany", at(this) + arg(keys, 1) + "]"); });
 function page(op, c, a, b) {
-  var o = typeof a === "object" && a !== null ? a : { cursor: a, limit: b };
+  var o = typeof a === "object" && a !== null ? read(a, ofPage, cut(op, 3), "{ prefix: \"a\", limit: 10 }") : { cursor: a, limit: b };
   return call(op, at(c) + arg(o.prefix, 1) + "," + arg(o.cursor, 1) + "," + arg(o.limit, 2) + "," + arg(o.reverse, 1) + "]");
 }
 method("list", function list(a, b) { return page("kv.list", this, a, b); });

@@ -101,6 +101,28 @@
       return record(web !== null && web.headersObject(v) || v, "headers");
     }
 
+    // options is o, the last argument of the function what, as an object to read options from: a
+    // key that isn't in known, or what is no such object, would be a wish that goes unheard. For
+    // messages, example is one.
+    var none = freeze(create(null));
+    function options(o, known, what, example) {
+      var k;
+      if (o === undefined || o === null) { return none; }
+      if (typeof o !== "object" || isArray(o)) {
+        throw fault("invalid", "options: want an object such as " + example + ", not " + (isArray(o) ? "a list" : typeof o === "object" ? "this" : "a " + typeof o));
+      }
+      for (k in o) {
+        if (known[k] !== true) { throw fault("invalid", what + " has no option " + k + ": there is " + join(names(known), ", ")); }
+      }
+      return o;
+    }
+    // oneOf makes the known ones from a list.
+    function oneOf(list) {
+      var all = create(null), i;
+      for (i = 0; i < list.length; i++) { all[list[i]] = true; }
+      return freeze(all);
+    }
+
     // pass is a function that hands its arguments to a host function.
     function pass(op) {
       return function () {

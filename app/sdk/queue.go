@@ -14,13 +14,10 @@ var queueModule = Module{
 	Name:  "queue",
 	Funcs: map[string]Func{"queue.enqueue": queueEnqueue},
 	JS: `
+var read = options, known = oneOf(["delaySeconds", "key", "dedupId"]);
 expose("queue", {
   enqueue: function enqueue(name, message, options) {
-    var o = options === undefined || options === null ? {} : options, k;
-    if (typeof o !== "object") { throw fault("invalid", "enqueue takes its options as an object, such as {delaySeconds: 60}"); }
-    for (k in o) {
-      if (k !== "delaySeconds" && k !== "key" && k !== "dedupId") { throw fault("invalid", "enqueue has no option " + k + ": there are delaySeconds, key and dedupId"); }
-    }
+    var o = read(options, known, "enqueue", "{ delaySeconds: 60 }");
     return call("queue.enqueue", "[" + arg(name, 1) + "," + arg(o.delaySeconds, 3) + "," + arg(o.key, 3) + "," + arg(o.dedupId, 3) + "," + json(message, "the message") + "]");
   }
 });`,
