@@ -17,26 +17,28 @@ var logModule = Module{
 function plain(v) { return typeof v === "object" && v !== null && !isArray(v) && !(v instanceof Err); }
 // In fields an error is worth its words: JSON would make {} of it.
 function field(name, v) { return v instanceof Err ? Text(v.name) + ": " + Text(v.message) : v; }
+var hidden = "[a value that can't be shown]";
 function show(v) {
   try {
     if (typeof v === "string") { return v; }
     if (v instanceof Err) { return Text(v) + (v.stack ? "\n" + Text(v.stack) : ""); }
     return typeof v === "object" ? stringify(v, field) || Text(v) : Text(v);
-  } catch (e) { return "[a value that can't be shown]"; }
+  } catch (e) { return hidden; }
 }
+// fields is v as the line's fields: "" when it is no object, undefined when it can't be shown.
 function fields(v) {
-  try { return stringify(v, field) || "null"; } catch (e) { return "null"; }
+  try { return plain(v) ? stringify(v, field) : ""; } catch (e) { return undefined; }
 }
 function logger(level) {
   var head = "[\"" + level + "\",";
   return function (message) {
-    var text = show(message), more = "null", i;
-    if (arguments.length === 2 && plain(arguments[1])) {
-      more = fields(arguments[1]);
-    } else {
+    var text = show(message), more = arguments.length === 2 ? fields(arguments[1]) : "", i;
+    if (more === undefined) {
+      text += " " + hidden;
+    } else if (more === "") {
       for (i = 1; i < arguments.length; i++) { text += " " + show(arguments[i]); }
     }
-    call("log.write", head + stringify(text) + "," + more + "]");
+    call("log.write", head + stringify(text) + "," + (more || "null") + "]");
   };
 }
 function family() {
@@ -114,17 +116,24 @@ func newLogBuffer(l cloud.Limits) logBuffer {
 	return b
 }
 
-// add keeps line, cut to the room that is left; after the first one that did not fit, none is.
+// fieldsCut stands behind a message whose fields were too long for the room that was left.
+const fieldsCut = " [its fields are too long for the log]"
+
+// add keeps line, cut to the room that is left: first its fields go, then the end of its
+// message. After the first one that was dropped, none is kept.
 func (b *logBuffer) add(line cloud.LogLine) {
 	if b.dropped > 0 || len(b.lines) >= b.most || b.room <= 0 {
 		b.drop(line.At)
 		return
 	}
-	if size := len(line.Message) + len(line.Fields); size > b.room {
-		line.Message, line.Fields = cutText(line.Message, b.room), nil
+	if len(line.Message)+len(line.Fields) > b.room && len(line.Fields) > 0 {
+		line.Message, line.Fields = line.Message+fieldsCut, nil
+	}
+	if len(line.Message) > b.room {
+		line.Message = cutText(line.Message, b.room)
 		b.room = 0
 	} else {
-		b.room -= size
+		b.room -= len(line.Message) + len(line.Fields)
 	}
 	b.lines = append(b.lines, line)
 }

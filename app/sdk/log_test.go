@@ -3,6 +3,7 @@ package sdk
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,10 @@ func checkLog(t *testing.T, s *sandbox) {
 		{"values", `console.log("n", 5, null, undefined, true, [1, "x"])`, `info "n 5 null undefined true [1,\"x\"]" `},
 		{"an object", `console.log({a: 1})`, `info "{\"a\":1}" `},
 		{"fields and more", `log.info("a", {b: 1}, "c")`, `info "a {\"b\":1} c" `},
-		{"circle", `var a = {}; a.a = a; log.info(a); log.info("m", a)`, `info "[a value that can't be shown]" |info "m" `},
+		{"circle", `var a = {}; a.a = a; log.info(a); log.info("m", a)`, `info "[a value that can't be shown]" |info "m [a value that can't be shown]" `},
+		{"fields that throw", `log.info("m", {toJSON: function () { throw new Error("no") }}); log.info("n", {get x() { throw 1 }})`, `info "m [a value that can't be shown]" |info "n [a value that can't be shown]" `},
+		{"fields that come to nothing", `log.info("m", {toJSON: function () {}})`, `info "m [a value that can't be shown]" `},
+		{"no fields in them", `log.info("m", {}); log.info("m", null); log.info("m", undefined)`, `info "m" {}|info "m null" |info "m undefined" `},
 		{"nothing", `log.info()`, `info "undefined" `},
 	}
 	for _, tt := range tests {
@@ -69,6 +73,30 @@ func TestLogLimits(t *testing.T) {
 		got := b.all()
 		if len(got) != 3 || got[1].Message != "éééééé…" || got[1].Fields != nil {
 			t.Errorf("got %v", got)
+		}
+	})
+	t.Run("fields", func(t *testing.T) {
+		b := newLogBuffer(cloud.Limits{LogBytes: 100})
+		long := json.RawMessage(`{"a":"` + strings.Repeat("x", 100) + `"}`)
+		b.add(cloud.LogLine{Level: "info", Message: "one", Fields: long})
+		b.add(cloud.LogLine{Level: "info", Message: "two", Fields: json.RawMessage(`{}`)})
+		b.add(cloud.LogLine{Level: "info", Message: strings.Repeat("y", 80), Fields: long})
+		b.add(cloud.LogLine{Level: "info", Message: "three"})
+		b.add(cloud.LogLine{Level: "info", Message: "four", Fields: long})
+		var got []string
+		for _, l := range b.all() {
+			got = append(got, l.Message+string(l.Fields))
+		}
+		want := []string{"one" + fieldsCut, "two{}", strings.Repeat("y", 100-len("one"+fieldsCut+"two{}")) + "…", "the log is full: 2 more lines were dropped"}
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	})
+	t.Run("a line alone", func(t *testing.T) {
+		b := newLogBuffer(cloud.Limits{LogBytes: 60})
+		b.add(cloud.LogLine{Level: "info", Message: "m", Fields: json.RawMessage(strings.Repeat("1", 61))})
+		if got := b.all(); len(got) != 1 || got[0].Message != "m"+fieldsCut || got[0].Fields != nil {
+			t.Errorf("got %v, want the message and a hint", got)
 		}
 	})
 	t.Run("standard", func(t *testing.T) {

@@ -32,6 +32,7 @@ func TestModernScripts(t *testing.T) {
 		{"a hostile proxy thrown", `throw new Proxy({}, {getPrototypeOf() { throw 1; }, get() { throw 2; }})`, "throws : ?"},
 		{"a symbol thrown", `throw Symbol("s")`, "throws : Symbol(s)"},
 		{"log of everything", `log.info(Symbol("s"), 5n, new Proxy({}, {get() { throw 1; }}), new Map()); return null`, `200 application/json "null"`},
+		{"log of hostile fields", `log.info("m", new Proxy({}, {getPrototypeOf() { throw 1; }})); log.info("m", {n: 5n}); return null`, `200 application/json "null"`},
 		{"a bigint", `return {n: 5n}`, "invalid"},
 		{"a bare bigint", `return 5n`, "invalid"},
 		{"a symbol", `return Symbol()`, "invalid"},
