@@ -145,7 +145,7 @@ func BenchmarkKVGetArgs(b *testing.B) {
 	in := []byte(`["visits","home page"]`)
 	for b.Loop() {
 		a := readArgs(in)
-		if a.text("collection"); a.text("key") == "" || a.err != nil {
+		if a.label("collection"); a.label("key") == "" || a.err != nil {
 			b.Fatal(a.err)
 		}
 	}
