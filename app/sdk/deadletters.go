@@ -53,9 +53,6 @@ declare const deadLetters: {
 };`,
 }
 
-// maxReason bounds what a script may say about a letter.
-const maxReason = 1000
-
 func deadLetterReplay(c *Call, in []byte) ([]byte, error) {
 	id, err := c.openLetter(readArgs(in))
 	if err != nil {
@@ -71,8 +68,8 @@ func deadLetterResolve(c *Call, in []byte) ([]byte, error) {
 	a := readArgs(in)
 	text := a.raw()
 	reason := a.optionalText("the reason")
-	if a.err == nil && len(reason) > maxReason {
-		a.err = invalid("the reason has %d bytes, %d are allowed", len(reason), maxReason)
+	if a.err == nil && len(reason) > outbox.MaxReason {
+		a.err = invalid("the reason has %d bytes, %d are allowed", len(reason), outbox.MaxReason)
 	}
 	if a.err != nil {
 		return nil, a.err

@@ -109,7 +109,7 @@
       var k;
       if (o === undefined || o === null) { return none; }
       if (typeof o !== "object" || isArray(o)) {
-        throw fault("invalid", "options: want an object such as " + example + ", not " + (isArray(o) ? "a list" : typeof o === "object" ? "this" : "a " + typeof o));
+        throw fault("invalid", "options: want an object such as " + example + ", not a " + (isArray(o) ? "list" : typeof o));
       }
       for (k in o) {
         if (known[k] !== true) { throw fault("invalid", what + " has no option " + k + ": there is " + join(names(known), ", ")); }
