@@ -24,7 +24,10 @@ const replacing = ".restored-"
 // A database with its log is more than one file, and a log beside a database that isn't its
 // own destroys that. So the first rename decides, and what follows it can be done again.
 func ReplaceDatabase(path, part, stamp string) (aside string, err error) {
-	if _, err := rename(part, path+replacing+stamp); err != nil {
+	if err := os.Rename(part, path+replacing+stamp); err != nil {
+		return "", err
+	}
+	if err := Sync(filepath.Dir(path)); err != nil {
 		return "", err
 	}
 	return FinishReplaceDatabase(path)

@@ -50,6 +50,9 @@ func TestReplaceDatabase(t *testing.T) {
 						t.Errorf("picloud.db%s, of the former database, lies beside the restored one", suffix)
 					}
 				}
+				if _, err := ReplaceDatabase(path, path+".restore", stamp); err == nil {
+					t.Error("replaced by a file that isn't there")
+				}
 				if aside, err := FinishReplaceDatabase(path); aside != "" || err != nil {
 					t.Errorf("nothing to finish: got %q %v", aside, err)
 				}
