@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // laterText is a text of a request that waits. Where it holds the value of a secret that the
@@ -22,6 +23,7 @@ type laterPiece struct {
 	Secret string    `json:"secret,omitzero"`
 	As     string    `json:"as,omitzero"`    // how the secret is written: a key of spelled
 	Basic  laterText `json:"basic,omitzero"` // is written as base64: the credentials of basic authentication
+	Bytes  []byte    `json:"bytes,omitzero"` // Text as it is stored when JSON can't hold it, as credentials in Latin-1
 }
 
 // spelled are the ways in which a text may be written.
@@ -149,8 +151,11 @@ func (t laterText) MarshalJSON() ([]byte, error) {
 			b = append(b, ',')
 		}
 		if p.Secret == "" && p.Basic == nil {
-			b = appendString(b, p.Text)
-			continue
+			if utf8.ValidString(p.Text) {
+				b = appendString(b, p.Text)
+				continue
+			}
+			p.Bytes = []byte(p.Text)
 		}
 		type plain laterPiece
 		text, err := json.Marshal(plain(p))
@@ -195,8 +200,9 @@ func readPiece(b json.RawMessage) (p laterPiece, err error) {
 	if err := d.Decode((*plain)(&p)); err != nil {
 		return p, err
 	}
-	if p.Secret == "" && p.Basic == nil || spelled[p.As] == nil {
+	if p.Secret == "" && p.Basic == nil && p.Bytes == nil || spelled[p.As] == nil {
 		return p, errPiece
 	}
+	p.Text = string(p.Bytes)
 	return p, nil
 }
