@@ -111,7 +111,7 @@ interface HttpResponse {
   /** 200 to 599. */
   statusCode: number;
   /** A list gives the header several values. */
-  headers?: { [name: string]: string | number | boolean | string[] | null | undefined };
+  headers?: { [name: string]: string | number | boolean | string[] | null | undefined } | Headers;
   /** Sent as JSON, but a string with another content-type is sent as it is. */
   body?: any;
   /** The body is bytes in base64. */
@@ -243,7 +243,7 @@ declare const deadLetters: {
 /** How a request is sent. */
 interface HttpOptions {
   /** A value each, a list for a header that is repeated. */
-  headers?: { [name: string]: string | number | boolean | string[] | null };
+  headers?: { [name: string]: string | number | boolean | string[] | null } | Headers;
   /** Is added to the URL's own query; null is left out, a list repeats its name. */
   query?: { [name: string]: string | number | boolean | null | (string | number | boolean)[] };
   /** The body, as JSON. */
