@@ -169,12 +169,18 @@ export async function type(page, label, text) {
   await page.keyboard.insertText(text);
 }
 
-/** Waits until f answers something true, and gives that. */
+/** Waits until f answers something true, and gives that. What f throws, such as a 404 of what isn't there yet, is told at the end only. */
 export async function eventually(what, f, ms = 15_000) {
+  let cause;
   for (const until = Date.now() + ms; Date.now() < until;) {
-    const value = await f();
-    if (value) return value;
+    try {
+      const value = await f();
+      if (value) return value;
+      cause = undefined;
+    } catch (error) {
+      cause = error;
+    }
     await new Promise((again) => setTimeout(again, 100));
   }
-  throw new Error(`${what}: not within ${ms} ms`);
+  throw new Error(`${what}: not within ${ms} ms`, { cause });
 }
