@@ -22,7 +22,6 @@ import (
 	"picloud/app/sdk"
 	"picloud/app/web"
 	"picloud/db"
-	"picloud/durable"
 	"picloud/schema"
 )
 
@@ -135,12 +134,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if a.lock, err = db.Lock(dir); err != nil {
 		return err
 	}
-	a.sweepCopies()
-	for _, d := range []string{dir, filepath.Join(dir, acmeDir)} {
-		if err := durable.Sweep(d); err != nil {
-			a.log.Warn("remove a file that was not finished", "err", err)
-		}
-	}
+	a.sweep()
 	if err := a.cfg.finishRestore(a.log); err != nil {
 		return err
 	}

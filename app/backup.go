@@ -13,6 +13,7 @@ import (
 	"picloud/app/replica"
 	"picloud/app/web"
 	"picloud/db"
+	"picloud/durable"
 )
 
 // spareDisk is the room that a copy of the database must leave on the disk, in bytes.
@@ -91,8 +92,13 @@ func (a *App) copyState(ctx context.Context) (*os.File, error) {
 	return os.Open(name)
 }
 
-// sweepCopies removes the copies that a killed process was making.
-func (a *App) sweepCopies() {
+// sweep removes the files and the copies that a killed process was making.
+func (a *App) sweep() {
+	for _, dir := range []string{a.cfg.DataDir, filepath.Join(a.cfg.DataDir, acmeDir)} {
+		if err := durable.Sweep(dir); err != nil {
+			a.log.Warn("remove a file that was not finished", "err", err)
+		}
+	}
 	left, _ := filepath.Glob(filepath.Join(a.cfg.DataDir, "copy-*"))
 	for _, dir := range left {
 		if err := os.RemoveAll(dir); err != nil {

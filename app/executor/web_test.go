@@ -161,6 +161,16 @@ func FuzzDecodeUTF8(f *testing.F) {
 	})
 }
 
+// answerTo is what a script answers, as it goes to the caller.
+func answerTo(t *testing.T, e Engine, source string) (*cloud.Result, error) {
+	t.Helper()
+	finished, fail := start(t, e, source).Run(newWebHost(t, nil), budget(10*time.Second))
+	if fail != nil {
+		t.Fatal(fail.Trace)
+	}
+	return sdk.Answer([]byte(finished), 0)
+}
+
 // Half a character is answered as JSON.stringify writes it, whether the string stands alone or not.
 func TestHalfACharacterIsAnswered(t *testing.T) {
 	t.Parallel()
@@ -174,12 +184,7 @@ func TestHalfACharacterIsAnswered(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := start(t, e, "export default function () { "+tt.body+" }")
-			finished, fail := c.Run(newWebHost(t, nil), budget(10*time.Second))
-			if fail != nil {
-				t.Fatal(fail.Trace)
-			}
-			res, err := sdk.Answer([]byte(finished), 0)
+			res, err := answerTo(t, e, "export default function () { "+tt.body+" }")
 			if err != nil || string(res.Body) != tt.want {
 				t.Errorf("got %v, %v; want %s", res, err, tt.want)
 			}
@@ -201,12 +206,7 @@ func TestHeadersOfAnAnswer(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := start(t, e, "export default function () { return {statusCode: 200, headers: "+tt.headers+", body: \"x\"} }")
-			finished, fail := c.Run(newWebHost(t, nil), budget(10*time.Second))
-			if fail != nil {
-				t.Fatal(fail.Trace)
-			}
-			res, err := sdk.Answer([]byte(finished), 0)
+			res, err := answerTo(t, e, "export default function () { return {statusCode: 200, headers: "+tt.headers+", body: \"x\"} }")
 			if err != nil || fmt.Sprint(res.Header) != tt.want {
 				t.Errorf("got %v, %v; want %s", res, err, tt.want)
 			}

@@ -320,7 +320,6 @@ func TestShutdownEndsStreams(t *testing.T) {
 	}
 }
 
-// TestSlowBody: a body that trickles in is given up, and its connection with it.
 // A client that sends a long body before it reads gets the answer, not a broken connection.
 func TestRefusalReachesWhoSendsFirst(t *testing.T) {
 	t.Parallel()
@@ -349,6 +348,7 @@ func TestRefusalReachesWhoSendsFirst(t *testing.T) {
 	}
 }
 
+// TestSlowBody: a body that trickles in is given up, and its connection with it.
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

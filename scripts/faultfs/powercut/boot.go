@@ -122,10 +122,7 @@ func drain(in *instance) error {
 // log: what isn't uploaded yet follows from there.
 func drained(c *checker, replicated bool) error {
 	for _, suffix := range []string{"-wal", "-shm"} {
-		if replicated {
-			break
-		}
-		if _, err := os.Stat(filepath.Join(c.dir, "picloud.db"+suffix)); err == nil {
+		if _, err := os.Stat(filepath.Join(c.dir, "picloud.db"+suffix)); err == nil && !replicated {
 			return fmt.Errorf("picloud.db%s is there after an orderly stop", suffix)
 		}
 	}
