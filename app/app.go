@@ -22,6 +22,7 @@ import (
 	"picloud/app/sdk"
 	"picloud/app/web"
 	"picloud/db"
+	"picloud/durable"
 	"picloud/schema"
 )
 
@@ -186,8 +187,13 @@ func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
 	if err == nil || !db.IsCorrupt(err) {
 		return d, err
 	}
-	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405"))
-	a.log.Warn("logs.db is damaged: set aside and started anew", "aside", filepath.Base(aside), "err", err)
+	damage := err
+	stamp, err := durable.Stamp(filepath.Dir(path), time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("set the damaged logs.db aside: %w", err)
+	}
+	aside := path + ".damaged-" + stamp
+	a.log.Warn("logs.db is damaged: set aside and started anew", "aside", filepath.Base(aside), "err", damage)
 	if err := os.Rename(path, aside); err != nil {
 		return nil, fmt.Errorf("set the damaged logs.db aside: %w", err)
 	}

@@ -2,10 +2,13 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 )
 
 // AsideSuffix and a time follow the name of a database that another one replaced.
@@ -15,10 +18,27 @@ const AsideSuffix = ".before-restore-"
 // be what that name says without them.
 const replacing = ".restored-"
 
+// Stamp is a time, to the second in UTC, for names in the directory dir: no name there contains
+// it yet, for a number follows it where one does. A file that is set aside under a name with it
+// replaces no other, even on a machine without a clock, which starts at the same time each day.
+// It is one's own only while nothing else names files in dir.
+func Stamp(dir string, now time.Time) (string, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	base := now.UTC().Format("20060102T150405")
+	stamp := base
+	for n := 2; slices.ContainsFunc(files, func(f fs.DirEntry) bool { return strings.Contains(f.Name(), stamp) }); n++ {
+		stamp = fmt.Sprintf("%s-%d", base, n)
+	}
+	return stamp, nil
+}
+
 // ReplaceDatabase puts the SQLite database part, which is on the disk and has no write-ahead
 // log, in the place of the one at path, which nothing has open. That one stays, with its
-// log, under a name with the suffix that is returned, "" if there was none; stamp, a time,
-// makes it unique. After a power cut at any moment there is the former database, or
+// log, under a name with the suffix that is returned, "" if there was none; stamp is that of
+// Stamp. After a power cut at any moment there is the former database, or
 // FinishReplaceDatabase has what it needs.
 //
 // A database with its log is more than one file, and a log beside a database that isn't its

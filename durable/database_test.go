@@ -5,7 +5,27 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
+
+// A restore in the second of another one, which is any time on a machine without a clock, took
+// the name of what that one had set aside, and so the last copy of a database was gone.
+func TestStamp(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Date(2026, 1, 2, 16, 4, 5, 999, time.FixedZone("", 3600))
+	for _, want := range []string{"20260102T150405", "20260102T150405-2", "20260102T150405-3"} {
+		got, err := Stamp(dir, now)
+		if err != nil || got != want {
+			t.Fatalf("got %q %v, want %s", got, err, want)
+		}
+		if err := Replace(filepath.Join(dir, "picloud.db"+AsideSuffix+got+"-wal"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Stamp(filepath.Join(dir, "missing"), now); err == nil {
+		t.Error("a stamp for names in a directory that isn't there")
+	}
+}
 
 // Cut off after any of its renames, a replacement is finished by the next start, which keeps
 // the former database with its log, and does nothing when it comes again.

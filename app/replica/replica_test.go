@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picloud/durable"
 )
 
 // targets runs f against each kind of target that a test can have.
@@ -166,6 +168,39 @@ func TestLeftoversAreSetAside(t *testing.T) {
 	lost, _ := filepath.Glob(filepath.Join(d.dir, "*.before-restore-*"))
 	if len(lost) < 2 { // the log and what litestream had staged, at least
 		t.Errorf("set aside: %v", lost)
+	}
+}
+
+// Restores that follow each other at once keep each database that they replace.
+func TestRestoresKeepWhatWasThere(t *testing.T) {
+	d := newDevice(t, fileYML(filepath.Join(t.TempDir(), "copy")))
+	d.start(Options{})
+	d.insert("a")
+	d.sync()
+	d.stop()
+	d.make(Options{})
+	staged := d.r.db.MetaPath()
+	kept := map[string]string{} // the suffix of each former database, by its content
+	for _, text := range []string{"first", "second", "third"} {
+		if err := durable.MakeDir(staged); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{d.path(), filepath.Join(staged, "file")} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var err error
+		if _, kept[text], err = d.r.RestoreOver(t.Context(), Moment{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text, aside := range kept {
+		for _, name := range []string{d.path() + aside, filepath.Join(staged+aside, "file")} {
+			if got, err := os.ReadFile(name); string(got) != text {
+				t.Errorf("%s: got %q %v, want %q", filepath.Base(name), got, err, text)
+			}
+		}
 	}
 }
 

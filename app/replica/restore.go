@@ -190,7 +190,11 @@ func (r *Replicator) RestoreOver(ctx context.Context, m Moment) (p *Restored, as
 		return nil, "", err
 	}
 	// What is staged belongs to the former database, which can do without it.
-	stamp, meta := time.Now().UTC().Format("20060102T150405"), r.db.MetaPath()
+	stamp, err := durable.Stamp(filepath.Dir(r.path), time.Now())
+	if err != nil {
+		return nil, "", err
+	}
+	meta := r.db.MetaPath()
 	if err := os.Rename(meta, meta+durable.AsideSuffix+stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", err
 	}
