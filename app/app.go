@@ -207,12 +207,13 @@ func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
 
 // forget drops what others keep in memory for a deleted script, or app when script is zero.
 func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
-	a.outbox.Forget(app)
 	a.wear.forget(app, script)
 	if script.IsZero() {
+		a.outbox.ForgetApp(app)
 		a.data.ForgetApp(app)
 		a.outbound.Forget(app)
 	} else {
+		a.outbox.Forget(app)
 		a.executor.Forget(script)
 	}
 }

@@ -293,10 +293,14 @@ func (c *Control) emptyApp(ctx context.Context, id cloud.AppID) error {
 		if _, err := appByID(tx.Rx, id); err != nil {
 			return err
 		}
-		_, err := tx.Exec("DELETE FROM scripts WHERE app_id = ?", id)
+		gone, err := deleteScripts(tx, id)
 		tx.AfterCommit(func() {
 			c.live.dropRoutes(func(r *cloud.Route) bool { return r.AppID == id })
 			c.scripts.clear()
+			c.named.clear()
+			for _, s := range gone {
+				c.o.OnDelete(id, s)
+			}
 			c.o.OnDelete(id, cloud.ScriptID{})
 		})
 		return err
@@ -311,6 +315,23 @@ func (c *Control) emptyApp(ctx context.Context, id cloud.AppID) error {
 		}
 	}
 	return nil
+}
+
+// deleteScripts deletes an app's scripts and returns their ids.
+func deleteScripts(tx *db.Tx, app cloud.AppID) (gone []cloud.ScriptID, err error) {
+	rows, err := tx.Query("DELETE FROM scripts WHERE app_id = ? RETURNING id", app)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id cloud.ScriptID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		gone = append(gone, id)
+	}
+	return gone, rows.Err()
 }
 
 func (c *Control) emptyTable(ctx context.Context, table string, id cloud.AppID) error {

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -191,6 +192,7 @@ func TestDeleteApp(t *testing.T) {
 		t.Error("a refused deletion took the route away")
 	}
 	before := f.commits.Load()
+	f.gone = nil
 	wantKind(t, f.DeleteApp(ctx(), a.ID, true), "")
 	if got, want := f.commits.Load()-before, int64(1+len(bulky)+2+1); got != want {
 		t.Errorf("%d commits, want %d: scripts, each bulky table, two more batches of data, the app", got, want)
@@ -212,8 +214,8 @@ func TestDeleteApp(t *testing.T) {
 	if f.as(u).RoleIn(a.ID) != "" {
 		t.Error("a role in it is left")
 	}
-	if len(f.gone) == 0 || f.gone[len(f.gone)-1] != a.ID.String() {
-		t.Errorf("OnDelete was told %v, want the app", f.gone)
+	if want := []string{a.ID.String() + " " + s.ID.String(), a.ID.String(), a.ID.String()}; !slices.Equal(f.gone, want) {
+		t.Errorf("OnDelete was told %v, want %v: the script, and the app when it has stopped and when it is gone", f.gone, want)
 	}
 
 	// Data alone makes an app non-empty, too.

@@ -249,8 +249,11 @@ func (s *Store) ExternalTopic(ctx context.Context, app cloud.AppID, name string)
 	return owner, t, err
 }
 
-// ForgetApp ends the subscriptions to an app that was deleted.
-func (s *Store) ForgetApp(app cloud.AppID) { s.hub.endApp(app) }
+// ForgetApp ends the subscriptions to an app that was deleted, and its series of metrics.
+func (s *Store) ForgetApp(app cloud.AppID) {
+	s.hub.endApp(app)
+	s.metrics.bytesWritten.DeleteLabelValues(app.String())
+}
 
 func orElse(err, other error) error {
 	if err != nil {

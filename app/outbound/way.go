@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"picloud/app/cloud"
 )
 
@@ -76,8 +78,9 @@ func (s *ways) dropLocked(app cloud.AppID) {
 	}
 }
 
-// Forget closes what is kept for an app that was deleted.
+// Forget closes what is kept for an app that was deleted, and drops its series of metrics.
 func (c *Client) Forget(app cloud.AppID) {
+	c.requests.DeletePartialMatch(prometheus.Labels{"app": app.String()})
 	c.ways.mu.Lock()
 	defer c.ways.mu.Unlock()
 	c.ways.dropLocked(app)

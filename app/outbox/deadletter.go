@@ -210,11 +210,11 @@ func (o *Outbox) CountUnresolved(ctx context.Context, app cloud.AppID) (n int, e
 	return n, err
 }
 
-// Unresolved counts open letters per app; apps without any are absent.
+// Unresolved counts the open letters of every app.
 func (o *Outbox) Unresolved(ctx context.Context) (map[cloud.AppID]int, error) {
 	counts := map[cloud.AppID]int{}
 	err := o.db.View(ctx, func(_ context.Context, rx *db.Rx) error {
-		rows, err := rx.Query(`SELECT app_id, count(*) FROM dead_letters WHERE resolved_at IS NULL GROUP BY app_id`)
+		rows, err := rx.Query(`SELECT id, (SELECT count(*) FROM dead_letters WHERE app_id = apps.id AND resolved_at IS NULL) FROM apps`)
 		if err != nil {
 			return fmt.Errorf("count open dead letters: %w", err)
 		}

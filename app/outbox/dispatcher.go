@@ -228,6 +228,7 @@ func (o *Outbox) work(r *row) {
 	if r.lane == "" && r.key == "" { // else it may have waited for its turn
 		o.metrics.pickup.Observe(max(0, float64(o.now()-r.due)/1000))
 	}
+	o.metrics.begin(r.app, r.source)
 	inv, err := r.invocation()
 	a := &attempt{o: o, inv: inv, row: r, own: r.hold, permit: true, async: true}
 	defer a.leave()

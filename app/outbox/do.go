@@ -32,6 +32,7 @@ func (o *Outbox) Do(ctx context.Context, inv *cloud.Invocation) *cloud.Result {
 	if err := o.o.Gate.Enter(ctx, inv.App); err != nil {
 		return o.failedBefore(err, o.now())
 	}
+	o.metrics.begin(inv.App, inv.Source)
 	a := attempt{o: o, inv: inv, permit: true}
 	defer a.leave()
 	inv.Attempt = 1

@@ -2,11 +2,15 @@ package outbox
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"picloud/app/cloud"
@@ -106,6 +110,41 @@ func TestLoopStopsAtTheDepthLimit(t *testing.T) {
 		}
 		if got := testutil.ToFloat64(b.metrics.tooDeep.WithLabelValues(b.app.String(), tr.ID.String())); got != 1 {
 			t.Errorf("picloud_trigger_depth_exceeded_total: got %v, want 1", got)
+		}
+	})
+}
+
+// An alert on the increase of picloud_dead_letters_total missed an app's first dead letter: the
+// series began with it. It begins with the app's first attempt now, and ends with the app.
+func TestFailuresAreCountedFromZero(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := open(t, nil)
+		defer b.serve()()
+		b.kvTrigger(b.script(b.app, func(context.Context, *cloud.Invocation) (*cloud.Result, Effects) { return ok(nil) }))
+		b.emitKV("k")
+		synctest.Wait()
+		total := `# HELP picloud_dead_letters_total Rows that used up their attempts.
+			# TYPE picloud_dead_letters_total counter
+			picloud_dead_letters_total{app="%s",source="kv"} 0
+			`
+		unresolved := `# HELP picloud_dead_letters_unresolved Dead letters that are open.
+			# TYPE picloud_dead_letters_unresolved gauge
+			picloud_dead_letters_unresolved{app="%s"} 0
+			`
+		if err := errors.Join(
+			testutil.CollectAndCompare(b.metrics.deadLetters, strings.NewReader(fmt.Sprintf(total, b.app))),
+			testutil.CollectAndCompare(b.metrics.gauges, strings.NewReader(fmt.Sprintf(unresolved, b.app)), "picloud_dead_letters_unresolved"),
+		); err != nil {
+			t.Error(err)
+		}
+		counters := []*prometheus.CounterVec{b.metrics.deadLetters, b.metrics.handlerFailures, b.metrics.abandoned, b.metrics.reruns}
+		for _, n := range []int{1, 0} {
+			for i, c := range counters {
+				if got := testutil.CollectAndCount(c); got != n {
+					t.Errorf("counter %d: got %d series, want %d", i, got, n)
+				}
+			}
+			b.ForgetApp(b.app)
 		}
 	})
 }

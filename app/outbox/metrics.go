@@ -2,9 +2,13 @@ package outbox
 
 import (
 	"context"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"picloud/app/cloud"
 )
 
 // metrics counts what the outbox does. Gauges are read from the database when they are asked
@@ -22,6 +26,15 @@ type metrics struct {
 	enqueued        *prometheus.CounterVec
 	deduplicated    *prometheus.CounterVec
 	gauges          *gauges
+
+	mu    sync.RWMutex  // a sync.Map would allocate its key for each attempt
+	begun map[work]bool // whose series are there
+}
+
+// work is what an app does for one source of events.
+type work struct {
+	app    cloud.AppID
+	source string
 }
 
 func newMetrics(o *Outbox) *metrics {
@@ -45,6 +58,7 @@ func newMetrics(o *Outbox) *metrics {
 		enqueued:        perApp("picloud_queue_enqueued_total", "Messages put into queues."),
 		deduplicated:    perApp("picloud_queue_duplicates_total", "Messages that were not stored because their deduplication id was known."),
 		gauges:          newGauges(o),
+		begun:           map[work]bool{},
 	}
 }
 
@@ -52,6 +66,36 @@ func newMetrics(o *Outbox) *metrics {
 func (o *Outbox) Collectors() []prometheus.Collector {
 	m := o.metrics
 	return []prometheus.Collector{m.pickup, m.retries, m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.cronTicks, m.cronSkips, m.enqueued, m.deduplicated, m.gauges}
+}
+
+// begin makes what can go wrong with an app's attempts appear at zero, before the first of
+// them goes wrong: the increase of a series that begins at one is none, and an alert on it
+// would miss that one.
+func (m *metrics) begin(app cloud.AppID, source string) {
+	w := work{app, source}
+	m.mu.RLock()
+	seen := m.begun[w]
+	m.mu.RUnlock()
+	if seen {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.begun[w] = true
+	m.deadLetters.WithLabelValues(app.String(), source)
+	for _, c := range []*prometheus.CounterVec{m.handlerFailures, m.abandoned, m.reruns} {
+		c.WithLabelValues(app.String())
+	}
+}
+
+// forget drops the series of an app that is gone.
+func (m *metrics) forget(app cloud.AppID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.begun, func(w work, _ bool) bool { return w.app == app })
+	for _, c := range []*prometheus.CounterVec{m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.cronTicks, m.cronSkips, m.enqueued, m.deduplicated} {
+		c.DeletePartialMatch(prometheus.Labels{"app": app.String()})
+	}
 }
 
 // ticked counts the ticks of a trigger.

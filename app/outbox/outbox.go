@@ -231,6 +231,12 @@ func (o *Outbox) Serving() bool { return o.serving.Load() }
 // app, or the app, was deleted; without it the cache finds out by itself at the next event.
 func (o *Outbox) Forget(app cloud.AppID) { o.triggers.drop(app) }
 
+// ForgetApp drops what is kept of an app that was deleted, its series of metrics too.
+func (o *Outbox) ForgetApp(app cloud.AppID) {
+	o.Forget(app)
+	o.metrics.forget(app)
+}
+
 // now is the database's clock outside of a transaction.
 func (o *Outbox) now() cloud.Time { return cloud.TimeOf(o.o.Now()) }
 
