@@ -39,6 +39,10 @@ const (
 	compileArena   = 192 << 20
 	compileMemory  = 128 << 20
 	compileSeconds = 10
+
+	// ownCompileSeconds is for the product's own code, which is the same everywhere: a start on
+	// a machine that is busy may take long, but isn't to fail.
+	ownCompileSeconds = 600
 )
 
 // compiling bounds how many scripts are compiled at once: each may take compileMemory.
@@ -47,7 +51,7 @@ var compiling = make(chan struct{}, 2)
 // newQuickJS makes the engine for one prelude and its modern part, see sdk.Modern.
 func newQuickJS(prelude, modern string) (*quickJS, error) {
 	e := &quickJS{}
-	err := withCompiler(func(c *quickCompiler) (err error) {
+	err := withCompiler(ownCompileSeconds*time.Second, func(c *quickCompiler) (err error) {
 		if e.prelude, err = c.compile("picloud.js", prelude, lib.MJS_EVAL_TYPE_GLOBAL); err != nil {
 			return err
 		}
@@ -74,7 +78,7 @@ var exportsWord = regexp.MustCompile(`\b(module\s*\.\s*)?exports\b`)
 // source is always compiled alone first, so that positions in errors are its own.
 func (e *quickJS) Compile(name, source string) (Program, error) {
 	p := &quickProgram{file: scriptFile(name)}
-	err := withCompiler(func(c *quickCompiler) error {
+	err := withCompiler(compileSeconds*time.Second, func(c *quickCompiler) error {
 		code, err := c.compile(p.file, source, lib.MJS_EVAL_TYPE_MODULE)
 		if err == nil && c.hasDefault {
 			p.code, p.imports = code, c.imports
@@ -105,7 +109,7 @@ func (e *quickJS) Compile(name, source string) (Program, error) {
 // CompileModule takes an ES module, whatever it exports.
 func (e *quickJS) CompileModule(name, source string) (Program, error) {
 	p := &quickProgram{file: scriptFile(name)}
-	err := withCompiler(func(c *quickCompiler) (err error) {
+	err := withCompiler(compileSeconds*time.Second, func(c *quickCompiler) (err error) {
 		p.code, err = c.compile(p.file, source, lib.MJS_EVAL_TYPE_MODULE)
 		p.imports = c.imports
 		return err
@@ -123,8 +127,8 @@ type quickCompiler struct {
 	hasDefault bool // the module compiled last has a default export
 }
 
-// withCompiler runs f, which may fail or panic in any way.
-func withCompiler(f func(*quickCompiler) error) (err error) {
+// withCompiler runs f, which may take so long, and fail or panic in any way.
+func withCompiler(most time.Duration, f func(*quickCompiler) error) (err error) {
 	compiling <- struct{}{}
 	defer func() { <-compiling }()
 	q, err := newQuickRuntime(compileArena, true)
@@ -136,7 +140,7 @@ func withCompiler(f func(*quickCompiler) error) (err error) {
 	q.imports = []string{}
 	lib.XJS_SetModuleLoaderFunc(q.tls, q.rt, cfunc(quickImport), cfunc(quickStub), q.slot)
 	began := time.Now()
-	q.watched(sinceStart(began) + int64(compileSeconds*time.Second))
+	q.watched(sinceStart(began) + int64(most))
 	old := debug.SetPanicOnFault(true)
 	defer func() {
 		r := recover()
@@ -144,7 +148,7 @@ func withCompiler(f func(*quickCompiler) error) (err error) {
 		q.unwatched()
 		switch {
 		case r == nil:
-		case time.Since(began) >= compileSeconds*time.Second:
+		case time.Since(began) >= most:
 			err = compileTimeout("the script").WithCause(engineFault("compile", r))
 		default:
 			err = cloud.Errorf(cloud.Invalid, "the script can't be compiled: it is too large or nested too deeply").WithCause(engineFault("compile", r))
