@@ -70,6 +70,7 @@ func New(ctx context.Context, cfg *Config) (_ *App, err error) {
 	if a.control, err = control.New(ctx, a.state, control.Options{SessionTTL: cfg.SessionTTL, Logger: a.log, OnDelete: a.forget}); err != nil {
 		return nil, err
 	}
+	a.wear.exists = func(id cloud.AppID) bool { return a.control.SlugOf(id) != "" }
 	a.outbox = outbox.New(a.state, outbox.Options{
 		Gate: a.gate, Principals: a.control, Scripts: a.control, Logger: a.log,
 		Retry:               outbox.Retry{MaxAttempts: cfg.RetryMaxAttempts, Backoff: cfg.RetryBackoff, BaseMS: cfg.RetryBaseMS, JitterPct: cfg.RetryJitterPct},
@@ -207,7 +208,6 @@ func (a *App) openLogs(ctx context.Context, path string) (*db.DB, error) {
 
 // forget drops what others keep in memory for a deleted script, or app when script is zero.
 func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
-	a.wear.forget(app, script)
 	if script.IsZero() {
 		a.outbox.ForgetApp(app)
 		a.data.ForgetApp(app)
@@ -215,6 +215,7 @@ func (a *App) forget(app cloud.AppID, script cloud.ScriptID) {
 	} else {
 		a.outbox.Forget(app)
 		a.executor.Forget(script)
+		a.wear.forget(script)
 	}
 }
 

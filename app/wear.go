@@ -11,7 +11,8 @@ import (
 // wear counts what the instance has written since its start, by who caused it: flash wears
 // out by writing. It is kept in memory alone, for storing it would be wear too.
 type wear struct {
-	files [2]wornFile
+	files  [2]wornFile
+	exists func(cloud.AppID) bool // set before anything is reported
 
 	mu       sync.Mutex // guards what follows; a writer takes it once per commit
 	platform [2]wornBytes
@@ -68,18 +69,20 @@ func (w *wear) committed(file int, shares []db.Share) {
 	}
 }
 
-// forget gives up what was counted for a script that is gone, or for an app when script is
-// zero: it counts among the others then.
-func (w *wear) forget(app cloud.AppID, script cloud.ScriptID) {
+// forget gives up what was counted for a script that is gone: it counts among the others then.
+func (w *wear) forget(script cloud.ScriptID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !script.IsZero() {
-		w.scripts.drop(func(e *worn[cloud.ScriptID]) bool { return e.id == script })
-		return
-	}
-	w.apps.drop(func(e *worn[cloud.AppID]) bool { return e.id == app })
-	w.scripts.drop(func(e *worn[cloud.ScriptID]) bool { return e.app == app })
-	w.triggers.drop(func(e *worn[cloud.TriggerID]) bool { return e.app == app })
+	w.scripts.drop(func(e *worn[cloud.ScriptID]) bool { return e.id == script })
+}
+
+// forgetAppsLocked does so for all apps that are gone. Whoever reports calls it first, rather
+// than who deletes an app: what the app caused may be committed later, such as the entry about
+// its deletion and the log of its last executions.
+func (w *wear) forgetAppsLocked() {
+	w.apps.drop(func(e *worn[cloud.AppID]) bool { return !w.exists(e.app) })
+	w.scripts.drop(func(e *worn[cloud.ScriptID]) bool { return !w.exists(e.app) })
+	w.triggers.drop(func(e *worn[cloud.TriggerID]) bool { return !w.exists(e.app) })
 }
 
 // maxWorn bounds a ledger. When it is full, a tenth of it makes room: what has not written

@@ -40,6 +40,7 @@ type restOfWear struct {
 func (w *wear) snapshot() (apps []worn[cloud.AppID], scripts []worn[cloud.ScriptID], triggers []worn[cloud.TriggerID], rest restOfWear) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.forgetAppsLocked()
 	return w.apps.top(maxWorn), w.scripts.top(topWorn), w.triggers.top(topWorn), restOfWear{others: w.apps.others}
 }
 
@@ -165,6 +166,7 @@ func (w *wear) Collect(ch chan<- prometheus.Metric) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.forgetAppsLocked()
 	for _, e := range w.apps.worn {
 		cause(wearApp, e.files, e.app.String())
 	}

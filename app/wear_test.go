@@ -61,16 +61,22 @@ func TestWearOfWhatIsGone(t *testing.T) {
 		{Cause: db.Cause{App: id(1), Script: id(11), Trigger: id(20)}, Bytes: 2},
 		{Cause: db.Cause{App: id(2), Script: id(12), Trigger: id(21)}, Bytes: 4},
 	})
-	w.forget(id(1), id(10))
+	w.forget(id(10))
 	if len(w.apps.worn) != 2 || len(w.scripts.worn) != 2 || w.scripts.others[stateFile].bytes != 1 {
 		t.Errorf("without the script: apps %v, scripts %v and %v", w.apps.worn, w.scripts.worn, w.scripts.others)
 	}
-	w.forget(id(1), cloud.ScriptID{})
+	w.exists = func(app cloud.AppID) bool { return app != id(1) }
+	w.snapshot()
 	if len(w.apps.worn) != 1 || len(w.scripts.worn) != 1 || len(w.triggers.worn) != 1 {
 		t.Errorf("without the app: apps %v, scripts %v, triggers %v", w.apps.worn, w.scripts.worn, w.triggers.worn)
 	}
 	if a, s, x := w.apps.all(stateFile), w.scripts.all(stateFile), w.triggers.all(stateFile); a.bytes != 7 || s.bytes != 7 || x.bytes != 6 {
 		t.Errorf("together %v, %v and %v; want 7, 7 and 6 bytes as before", a, s, x)
+	}
+	w.committed(logsFile, []db.Share{{Cause: db.Cause{App: id(1)}, Bytes: 8}}) // the log of its last execution
+	w.snapshot()
+	if len(w.apps.worn) != 1 || w.apps.others[logsFile].bytes != 8 {
+		t.Errorf("what the app wrote last: apps %v and %v, want it among the others", w.apps.worn, w.apps.others)
 	}
 }
 

@@ -40,11 +40,7 @@ func (c *Control) Audit(ctx context.Context, e *cloud.AuditEntry) error {
 	e.ID = cloud.NewID[cloud.AuditID]()
 	e.Action, e.Resource, e.Detail = clip(e.Action, maxAction), clip(e.Resource, maxDetail), clip(e.Detail, maxDetail)
 	e.Address, e.Username = clip(e.Address, maxAddress), clip(e.Username, maxUsername)
-	cause := db.Cause{App: e.AppID}
-	if c.live.app(e.AppID) == nil { // its deletion is what is audited
-		cause = db.Cause{}
-	}
-	return c.db.UpdateFor(ctx, cause, func(ctx context.Context, tx *db.Tx) error {
+	return c.db.UpdateFor(ctx, db.Cause{App: e.AppID}, func(ctx context.Context, tx *db.Tx) error {
 		e.At = cloud.TimeOf(tx.Now)
 		_, err := tx.Exec("INSERT INTO audit ("+auditColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			e.ID, e.AppID, e.UserID, e.Username, e.KeyID, e.Action, e.Resource, e.Detail, e.Address, e.At)
