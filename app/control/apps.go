@@ -318,20 +318,15 @@ func (c *Control) emptyApp(ctx context.Context, id cloud.AppID) error {
 }
 
 // deleteScripts deletes an app's scripts and returns their ids.
-func deleteScripts(tx *db.Tx, app cloud.AppID) (gone []cloud.ScriptID, err error) {
+func deleteScripts(tx *db.Tx, app cloud.AppID) ([]cloud.ScriptID, error) {
 	rows, err := tx.Query("DELETE FROM scripts WHERE app_id = ? RETURNING id", app)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var id cloud.ScriptID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		gone = append(gone, id)
-	}
-	return gone, rows.Err()
+	return all(rows, func(rows *sql.Rows) (id cloud.ScriptID, err error) {
+		err = rows.Scan(&id)
+		return id, err
+	})
 }
 
 func (c *Control) emptyTable(ctx context.Context, table string, id cloud.AppID) error {

@@ -133,7 +133,7 @@ func (e *processEngine) compileOnce(module bool, name, source string) (Program, 
 }
 
 func (e *processEngine) compileIn(w *worker, module bool, name, source string) (Program, error) {
-	defer w.killAfter(time.Now().Add(compileSeconds*time.Second + workerGrace))()
+	defer w.killAfter(time.Now().Add(compileTime + workerGrace))()
 	at := w.out.begin(frameCompile)
 	w.out.text(e.name)
 	w.out.flag(module)
@@ -190,7 +190,7 @@ func (e *processEngine) notCompiled(w *worker, name string) error {
 	case endStop:
 		return cloud.Errorf(cloud.Overloaded, stopping)
 	case endTime:
-		return compileTimeout(scriptFile(name))
+		return compileTimeout(scriptFile(name), compileTime)
 	}
 	return cloud.Errorf(cloud.Invalid, "%s can't be compiled: it is too large or nested too deeply", scriptFile(name))
 }

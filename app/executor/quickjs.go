@@ -36,13 +36,13 @@ func (p *quickProgram) Bytes() int { return len(p.code) }
 func (p *quickProgram) Imports() []string { return p.imports }
 
 const (
-	compileArena   = 192 << 20
-	compileMemory  = 128 << 20
-	compileSeconds = 10
+	compileArena  = 192 << 20
+	compileMemory = 128 << 20
+	compileTime   = 10 * time.Second
 
-	// ownCompileSeconds is for the product's own code, which is the same everywhere: a start on
-	// a machine that is busy may take long, but isn't to fail.
-	ownCompileSeconds = 600
+	// ownCompileTime is for the product's own code, which is the same everywhere: a start on a
+	// machine that is busy may take long, but isn't to fail.
+	ownCompileTime = 10 * time.Minute
 )
 
 // compiling bounds how many scripts are compiled at once: each may take compileMemory.
@@ -51,7 +51,7 @@ var compiling = make(chan struct{}, 2)
 // newQuickJS makes the engine for one prelude and its modern part, see sdk.Modern.
 func newQuickJS(prelude, modern string) (*quickJS, error) {
 	e := &quickJS{}
-	err := withCompiler(ownCompileSeconds*time.Second, func(c *quickCompiler) (err error) {
+	err := withCompiler(ownCompileTime, func(c *quickCompiler) (err error) {
 		if e.prelude, err = c.compile("picloud.js", prelude, lib.MJS_EVAL_TYPE_GLOBAL); err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ var exportsWord = regexp.MustCompile(`\b(module\s*\.\s*)?exports\b`)
 // source is always compiled alone first, so that positions in errors are its own.
 func (e *quickJS) Compile(name, source string) (Program, error) {
 	p := &quickProgram{file: scriptFile(name)}
-	err := withCompiler(compileSeconds*time.Second, func(c *quickCompiler) error {
+	err := withCompiler(compileTime, func(c *quickCompiler) error {
 		code, err := c.compile(p.file, source, lib.MJS_EVAL_TYPE_MODULE)
 		if err == nil && c.hasDefault {
 			p.code, p.imports = code, c.imports
@@ -109,7 +109,7 @@ func (e *quickJS) Compile(name, source string) (Program, error) {
 // CompileModule takes an ES module, whatever it exports.
 func (e *quickJS) CompileModule(name, source string) (Program, error) {
 	p := &quickProgram{file: scriptFile(name)}
-	err := withCompiler(compileSeconds*time.Second, func(c *quickCompiler) (err error) {
+	err := withCompiler(compileTime, func(c *quickCompiler) (err error) {
 		p.code, err = c.compile(p.file, source, lib.MJS_EVAL_TYPE_MODULE)
 		p.imports = c.imports
 		return err
@@ -149,7 +149,7 @@ func withCompiler(most time.Duration, f func(*quickCompiler) error) (err error) 
 		switch {
 		case r == nil:
 		case time.Since(began) >= most:
-			err = compileTimeout("the script").WithCause(engineFault("compile", r))
+			err = compileTimeout("the script", most).WithCause(engineFault("compile", r))
 		default:
 			err = cloud.Errorf(cloud.Invalid, "the script can't be compiled: it is too large or nested too deeply").WithCause(engineFault("compile", r))
 		}
@@ -158,8 +158,8 @@ func withCompiler(most time.Duration, f func(*quickCompiler) error) (err error) 
 }
 
 // compileTimeout is not Invalid: on a machine that is very busy, any script takes too long.
-func compileTimeout(what string) *cloud.Error {
-	return cloud.Errorf(cloud.Timeout, "%s took more than %d s to compile: try again when the machine is less busy, or make it smaller", what, compileSeconds)
+func compileTimeout(what string, most time.Duration) *cloud.Error {
+	return cloud.Errorf(cloud.Timeout, "%s took more than %d s to compile: try again when the machine is less busy, or make it smaller", what, most/time.Second)
 }
 
 func (c *quickCompiler) compile(file, source string, kind int32) ([]byte, error) {

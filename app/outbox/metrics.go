@@ -64,8 +64,16 @@ func newMetrics(o *Outbox) *metrics {
 
 // Collectors are the outbox's metrics, to be registered.
 func (o *Outbox) Collectors() []prometheus.Collector {
-	m := o.metrics
-	return []prometheus.Collector{m.pickup, m.retries, m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.cronTicks, m.cronSkips, m.enqueued, m.deduplicated, m.gauges}
+	all := []prometheus.Collector{o.metrics.pickup, o.metrics.retries, o.metrics.gauges}
+	for _, c := range o.metrics.perApp() {
+		all = append(all, c)
+	}
+	return all
+}
+
+// perApp are the counters with a label app.
+func (m *metrics) perApp() []*prometheus.CounterVec {
+	return []*prometheus.CounterVec{m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.cronTicks, m.cronSkips, m.enqueued, m.deduplicated}
 }
 
 // begin makes what can go wrong with an app's attempts appear at zero, before the first of
@@ -93,7 +101,7 @@ func (m *metrics) forget(app cloud.AppID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.DeleteFunc(m.begun, func(w work, _ bool) bool { return w.app == app })
-	for _, c := range []*prometheus.CounterVec{m.deadLetters, m.handlerFailures, m.tooDeep, m.abandoned, m.reruns, m.cronTicks, m.cronSkips, m.enqueued, m.deduplicated} {
+	for _, c := range m.perApp() {
 		c.DeletePartialMatch(prometheus.Labels{"app": app.String()})
 	}
 }
